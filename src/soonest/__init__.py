@@ -1,0 +1,1 @@
+"""Forecast how long each LLM answer will be, and let the short ones through first."""

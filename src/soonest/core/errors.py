@@ -1,0 +1,55 @@
+"""Everything `soonest` raises on purpose.
+
+    SoonestError
+    +-- ForecastError      a forecast that is no distribution
+    +-- RequestError       a request with impossible facts
+    +-- RulesError         engine rules that contradict each other
+    +-- PolicyError        an unknown policy, a bad argument, or one this host cannot run
+    +-- QueueError         the waiting room was asked for something it does not hold
+    +-- CapacityError      a request that can never fit memory
+    +-- StepTimeError      a step-time model that is no time
+    +-- TraceError         a malformed trace: file, line and column
+    +-- SimulationError    a simulation that cannot go on
+
+All of them are also `ValueError`, because each means that an input was wrong.
+"""
+
+
+class SoonestError(ValueError):
+    """The root of the tree above."""
+
+
+class ForecastError(SoonestError):
+    """A forecast that is no distribution."""
+
+
+class RequestError(SoonestError):
+    """A request with impossible facts."""
+
+
+class RulesError(SoonestError):
+    """Engine rules that contradict each other."""
+
+
+class PolicyError(SoonestError):
+    """An unknown policy, a bad argument, or a policy that this host cannot run."""
+
+
+class QueueError(SoonestError):
+    """The waiting room was asked for something it does not hold."""
+
+
+class CapacityError(SoonestError):
+    """A request that can never fit memory."""
+
+
+class StepTimeError(SoonestError):
+    """A step-time model that is no time."""
+
+
+class TraceError(SoonestError):
+    """A malformed trace: the message names file, line and column."""
+
+
+class SimulationError(SoonestError):
+    """A simulation that cannot go on."""

@@ -1,0 +1,30 @@
+"""One algorithm, one file; this page maps names to classes."""
+
+from soonest.policies.a_ell import AEll
+from soonest.policies.a_max import AMax
+from soonest.policies.a_min import AMin
+from soonest.policies.a_min_randomized import AMinRandomized
+from soonest.policies.aging import Aging
+from soonest.policies.fcfs import FCFS
+from soonest.policies.fcfs_reserve import FCFSReserve
+from soonest.policies.longest import Longest
+from soonest.policies.registry import BUILT_IN, known_policies, policy
+from soonest.policies.response_ratio import ResponseRatio
+from soonest.policies.shortest import Shortest
+from soonest.policies.two_point import TwoPoint
+__all__ = [
+    "BUILT_IN",
+    "FCFS",
+    "AEll",
+    "AMax",
+    "AMin",
+    "AMinRandomized",
+    "Aging",
+    "FCFSReserve",
+    "Longest",
+    "ResponseRatio",
+    "Shortest",
+    "TwoPoint",
+    "known_policies",
+    "policy",
+]

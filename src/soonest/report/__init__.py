@@ -1,0 +1,32 @@
+"""One measure a function, each with its formula; summaries, comparisons, tables, files and plots made of them."""
+
+from soonest.report.catalogue import MEASURES, Measure
+from soonest.report.compare import Interval, interval, paired_gain
+from soonest.report.files import write_csv, write_json
+from soonest.report.gaps import Gaps
+from soonest.report.plot import plot, plot_latency, plot_load
+from soonest.report.summary import SLOS, Number, Summary, summarise
+from soonest.report.table import NOTHING_QUEUED, Row, comparison_table, footer, to_markdown
+
+__all__ = [
+    "MEASURES",
+    "NOTHING_QUEUED",
+    "SLOS",
+    "Gaps",
+    "Interval",
+    "Measure",
+    "Number",
+    "Row",
+    "Summary",
+    "comparison_table",
+    "footer",
+    "interval",
+    "paired_gain",
+    "plot",
+    "plot_latency",
+    "plot_load",
+    "summarise",
+    "to_markdown",
+    "write_csv",
+    "write_json",
+]

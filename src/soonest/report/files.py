@@ -1,0 +1,94 @@
+"""Results on disk: a file is there whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soonest.core import Record, SoonestError
+
+if TYPE_CHECKING:
+    from soonest.core import Records
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write JSON, indented, in the order given; `nan` and infinity become `null`, because JSON has neither.
+
+    Raises:
+        SoonestError: the file cannot be written.
+        TypeError: a value is none of JSON's; the old file stays.
+    """
+    text = json.dumps(_plain(value), indent=2, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def write_csv(path: str | Path, records: Records) -> None:
+    """Write one record a row under the names of `Record`; a time that never came is an empty cell.
+
+    Raises:
+        SoonestError: the file cannot be written.
+    """
+    names = [f.name for f in fields(Record)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for record in records:
+        cells = (getattr(record, name) for name in names)
+        writer.writerow(["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells])
+    write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write into a temporary file beside the target, then rename: whoever looks sees the old file or the new one.
+
+    A link is followed. A device or a pipe, such as /dev/stdout, is written directly.
+
+    Raises:
+        SoonestError: the file cannot be written; what was there before stays.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise SoonestError(f"cannot write {target}: it is a folder; add a file name")
+    if not target.parent.is_dir():
+        raise SoonestError(f"cannot write {target}: there is no folder {target.parent}; create it first")
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+        else:
+            _replace(target.resolve(), content)
+    except OSError as error:
+        raise SoonestError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _replace(target: Path, content: bytes) -> None:
+    temporary = target.with_name(f".soonest-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

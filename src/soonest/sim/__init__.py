@@ -1,0 +1,23 @@
+"""The fast deterministic host: it simulates engines under any policy, on any workload."""
+
+from soonest.sim.forecasts import SOURCES, Beliefs, beliefs
+from soonest.sim.options import Options
+from soonest.sim.result import NEVER, Result
+from soonest.sim.simulate import saturation, simulate
+from soonest.sim.steptime import PRESETS, StepTime
+from soonest.sim.workload import Job, Workload
+
+__all__ = [
+    "NEVER",
+    "PRESETS",
+    "SOURCES",
+    "Beliefs",
+    "Job",
+    "Options",
+    "Result",
+    "StepTime",
+    "Workload",
+    "beliefs",
+    "saturation",
+    "simulate",
+]

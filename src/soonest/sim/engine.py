@@ -1,0 +1,405 @@
+"""One simulated engine: what runs on it, iteration by iteration or in leaps."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from soonest.core import Batching, Load
+from soonest.sim.draws import CLEAR, QUANTUM, draw
+from soonest.sim.result import NEVER
+from soonest.sim.workload import PICOSECONDS
+
+if TYPE_CHECKING:
+    from soonest.core import Entry, Policy, Queue, Rules
+    from soonest.sim.prefix import PrefixCache
+    from soonest.sim.steptime import StepTime
+    from soonest.sim.tally import Tally
+
+UNBOUNDED = 1 << 60
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A running request. Until `startup` and `prefill` are over it computes `grant` tokens an iteration; then it has
+    generated `load.tick - born` tokens and leaves at tick `stop`. `spare` are blocks that the load counts too many.
+    """  # noqa: D205 - one thought
+
+    entry: Entry
+    output: int
+    startup: int
+    prefill: int
+    computed: int
+    limit: int
+    kept: int
+    grant: int = 0
+    spare: int = 0
+    born: int = 0
+    stop: int = 0
+    decoding: bool = False
+
+    @property
+    def job(self) -> int:
+        """Its row: jobs enter the queue in order."""
+        return self.entry.sequence
+
+    @property
+    def emits(self) -> bool:
+        """Whether its next iteration ends with a token, if it is granted its share."""
+        return self.startup == 0 and self.grant == self.prefill
+
+
+class Engine:
+    """One engine under its rules. At each of its boundaries a host calls `settle`, `prepare`, `admit`s and `launch`.
+
+    Time is in picoseconds. Between boundaries lies a leap of `steps` iterations in which nothing is decided.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        step_time: StepTime,
+        policy: Policy,
+        queue: Queue,
+        tally: Tally,
+        seed: int,
+        prefixes: PrefixCache | None,
+    ) -> None:
+        self.rules, self.step_time, self.policy = rules, step_time, policy
+        self.queue, self.tally, self.seed, self.prefixes = queue, tally, seed, prefixes
+        self.load = Load(rules, holds_overdue=policy.holds_overdue)
+        self.running: dict[int, Member] = {}
+        self.dirty = False
+        self.requeued = False
+        self.boundary = 0
+        self._evicted = False
+        self._forming = False
+        self._starting: dict[int, Member] = {}
+        self._resting: dict[int, Member] = {}
+        self._paused: set[int] = set()
+        self._starved: list[Member] = []
+        self._stops: list[tuple[int, int, Member]] = []
+        self._context = 0
+        self._budget = UNBOUNDED
+        self._spare = 0
+        self._start = self._steps = self._first = self._growth = 0
+
+    @property
+    def decoding(self) -> int:
+        """How many emit a token in every iteration."""
+        return len(self.running) - len(self._starting) - len(self._resting)
+
+    # -- the end of a leap -----------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Apply the iterations up to the boundary: tokens, completions, then attempts whose quantum is over."""
+        now, steps, tally, load = self.boundary, self._steps, self.tally, self.load
+        tally.iterations += steps
+        tally.peak_blocks = max(tally.peak_blocks, load.at(steps - 1) - self._spare)
+        decoding = self.decoding - len(self._starved)
+        starved = {member.job for member in self._starved}
+        resumed = self._paused - starved
+        tally.gaps(self._first, self._growth, steps, decoding - len(resumed))
+        for job in resumed:
+            tally.emitted(job, now)
+        load.advance(steps)
+        self._context += decoding * steps
+        self.dirty |= bool(self._starting or self._starved)
+        for member in self._starved:
+            tally.paused(member.job, self._start)
+            self._decode_until(member, member.born + 1)
+        self._paused = starved
+        self._starved = []
+        for member in list(self._starting.values()):
+            self._progress(member, now)
+        self._leave(now)
+
+    def _progress(self, member: Member, now: int) -> None:
+        """One iteration of startup or prefill is over; the last one emits a token."""
+        emits = member.emits
+        if member.startup:
+            member.startup -= 1
+            return
+        member.prefill -= member.grant
+        member.computed += member.grant
+        member.grant = member.spare = 0
+        if not emits:
+            return
+        entry = member.entry
+        self.tally.emitted(member.job, now)
+        del self._starting[member.job]
+        member.decoding = True
+        self._context += entry.request.prompt_tokens + entry.generated + 1
+        self._decode_until(member, self.load.tick - entry.generated - 1)
+        if self.prefixes is not None:
+            self.prefixes.store(member.job)
+
+    def _decode_until(self, member: Member, born: int) -> None:
+        member.born = born
+        member.stop = born + min(member.output, member.limit)
+        heapq.heappush(self._stops, (member.stop, member.job, member))
+
+    def _next_stop(self) -> int:
+        """The tick at which the next member leaves."""
+        while self._stops:
+            stop, job, member = self._stops[0]
+            if member.stop == stop and self.running.get(job) is member and job not in self._resting:
+                return stop
+            heapq.heappop(self._stops)
+        return UNBOUNDED
+
+    def _leave(self, now: int) -> None:
+        killed = []
+        while self._next_stop() <= self.load.tick:
+            _, job, member = heapq.heappop(self._stops)
+            self.dirty = True
+            if self.load.tick - member.born < member.output:
+                killed.append(member)
+            elif self.rules.batching is Batching.DYNAMIC:
+                self._resting[job] = member
+            else:
+                self._finish(member, now)
+        for member in killed:
+            self.evict(member, now)
+        if self._resting and len(self._resting) == len(self.running):
+            for member in list(self.running.values()):
+                self._finish(member, now)
+            self._resting.clear()
+
+    def _finish(self, member: Member, now: int) -> None:
+        self._remove(member)
+        self.tally.finished[member.job] = now
+        self.tally.ended += 1
+        self.queue.finished(member.entry, member.output)
+
+    def _remove(self, member: Member) -> None:
+        self.load.remove(member.entry)
+        del self.running[member.job]
+        self._starting.pop(member.job, None)
+        self._paused.discard(member.job)
+        self._spare -= member.spare
+        if member.decoding:
+            self._context -= member.entry.request.prompt_tokens + self._generated(member)
+
+    def _generated(self, member: Member) -> int:
+        if member.job in self._resting:
+            return member.output
+        return self.load.tick - member.born if member.decoding else member.entry.generated
+
+    # -- a boundary ------------------------------------------------------------------------------------------------
+
+    def prepare(self, now: int) -> None:
+        """Grant the running their tokens for the next iteration, then evict until it fits memory."""
+        self._evicted = False
+        self._forming = not self.running
+        self._grant()
+        limit = self.rules.blocks
+        rounds = 0
+        while limit is not None and self.load.next_blocks - self._spare > limit:
+            self._evicted = self.dirty = True
+            by_keep = self._by_keep()
+            for member in self._cleared(by_keep, rounds) if self.rules.clear else by_keep[-1:]:
+                self.evict(member, now)
+            rounds += 1
+
+    def _cleared(self, members: list[Member], rounds: int) -> list[Member]:
+        def drawn(member: Member) -> float:
+            return draw(self.seed, member.job, member.entry.attempts, CLEAR + rounds)
+
+        return [m for m in members if drawn(m) <= self.rules.clear]
+
+    def _by_keep(self) -> list[Member]:
+        """The running, best first: overflow takes the last."""
+        members = list(self.running.values())
+        for member in members:
+            member.entry.generated = self._generated(member)
+        members.sort(key=lambda m: (-self.policy.keep(m.entry), m.job))
+        return members
+
+    def _grant(self) -> None:
+        self._spare = 0
+        budget = self.rules.token_budget
+        starting = self._starting.values()
+        need = sum(m.prefill for m in starting if not m.startup)
+        if budget is None or self.decoding + need <= budget:
+            self._budget = UNBOUNDED if budget is None else budget - self.decoding - need
+            for member in starting:
+                self._give(member, 0 if member.startup else member.prefill)
+            return
+        for member in self._by_keep():
+            if member.decoding:
+                if budget == 0:
+                    self._starved.append(member)
+                    self.load.stall(member.entry)
+                else:
+                    budget -= 1
+            else:
+                grant = 0 if member.startup else min(member.prefill, budget)
+                self._give(member, grant)
+                budget -= grant
+        self._budget = budget
+
+    def _give(self, member: Member, grant: int) -> None:
+        """Let a starting member compute so many tokens; without its last it emits nothing and holds less."""
+        member.grant = grant
+        member.spare = 0
+        if member.emits:
+            return
+        self.load.stall(member.entry)
+        if not member.startup:
+            request, entry = member.entry.request, member.entry
+            whole = self.rules.held(request.prompt_tokens, entry.generated) - 1
+            member.spare = self.rules.blocks_for(whole) - self.rules.blocks_for(member.computed + grant)
+            self._spare += member.spare
+
+    def evict(self, member: Member, now: int) -> None:
+        """Send an attempt back to the queue; its tokens are lost, or computed again."""
+        entry, job, tally = member.entry, member.job, self.tally
+        entry.generated = self._generated(member)
+        estimate = self.policy.evicted(entry)
+        self._remove(member)
+        entry.clamp(estimate, self.rules.estimate_room(entry.request.prompt_tokens))
+        if self.rules.restart:
+            tally.tokens_lost[job] += entry.generated
+            tally.first_token[job] = tally.last_token[job] = NEVER
+            entry.generated = 0
+        else:
+            tally.tokens_recomputed[job] += member.computed
+            if member.decoding:
+                tally.tokens_recomputed[job] += entry.generated - member.kept - 1
+                tally.paused(job, now)
+        entry.attempts += 1
+        tally.evictions[job] += 1
+        if tally.evictions[job] > self.rules.max_evictions:
+            tally.ended += 1
+            return
+        self.queue.push(entry)
+        self.requeued = True
+
+    # -- who joins -------------------------------------------------------------------------------------------------
+
+    def has_place(self) -> bool:
+        """Whether somebody could join the next iteration, memory aside."""
+        rules = self.rules
+        if rules.slots is not None and len(self.running) >= rules.slots:
+            return False
+        if rules.batching is Batching.DYNAMIC:
+            return self._forming
+        return self._budget > 0 and (rules.admit_after_evict or not self._evicted)
+
+    def fits(self, entry: Entry, ahead: int = 0) -> bool:
+        """Whether this entry may start now, or `ahead` iterations from now if nothing else changes."""
+        rules = self.rules
+        if not self.running:
+            return True
+        need = self._to_compute(entry)
+        if not rules.chunked_prefill and need > self._budget:
+            return False
+        if rules.blocks is None:
+            return True
+        reserve = self.policy.reserve(entry)
+        limit = rules.blocks - rules.reserve_blocks
+        if reserve is None:
+            limit += self._spare
+            if not rules.whole_prompt and need > self._budget:
+                held = rules.held(entry.request.prompt_tokens, entry.generated)
+                limit += rules.blocks_for(held) - rules.blocks_for(held - rules.newest_held - need + self._budget)
+        return self.load.fits(entry, reserve, limit, ahead)
+
+    def admit(self, entry: Entry, output: int, now: int, count: int) -> None:
+        """Start an entry whose answer will have `output` tokens; `count` numbers the host's admissions."""
+        entry.admitted = count
+        need = self._to_compute(entry)
+        computed = entry.request.prompt_tokens + entry.generated - need
+        quantum = self.policy.quantum(entry, draw(self.seed, entry.sequence, entry.attempts, QUANTUM))
+        limit = UNBOUNDED if quantum is None else entry.generated + max(1, quantum)
+        member = Member(entry, output, self.step_time.startup, need, computed, limit, entry.generated)
+        self.running[member.job] = self._starting[member.job] = member
+        self.load.add(entry, self.policy.reserve(entry))
+        grant = 0 if member.startup else min(need, self._budget)
+        self._budget -= grant
+        self._give(member, grant)
+        if self.tally.admitted[member.job] == NEVER:
+            self.tally.admitted[member.job] = now
+
+    def _to_compute(self, entry: Entry) -> int:
+        """Tokens of its first prefill: all but the prefix that is stored, and at least the last."""
+        tokens = entry.request.prompt_tokens + entry.generated
+        cached = entry.request.cached_tokens
+        if self.prefixes is not None:
+            cached = max(cached, self.prefixes.hit_tokens(entry.sequence))
+        return tokens - min(cached, max(0, tokens - 1))
+
+    # -- the next leap ---------------------------------------------------------------------------------------------
+
+    def launch(self, now: int, next_arrival: int) -> None:
+        """Run on to the first iteration at whose end something can be decided."""
+        granted = [m for m in self._starting.values() if m.startup or m.grant or m.emits]
+        sequences = self.decoding - len(self._starved) + len(granted) + len(self._resting)
+        context = self._context - sum(m.entry.request.prompt_tokens + self._generated(m) for m in self._starved)
+        context += sum(m.computed + m.grant for m in granted)
+        prefill = sum(m.grant for m in granted)
+        self._start, self._first = now, self.step_time.duration(prefill, sequences, context)
+        self._growth = self.step_time.per_context_token * self.decoding
+        restless = self._starting or self._starved or self._paused
+        self._steps = 1 if restless else self._quiet_steps(next_arrival)
+        self.boundary = self._time(self._steps)
+
+    def cut(self, time: int) -> None:
+        """End the leap at its first boundary at or after `time`."""
+        if time > self._start:
+            self._steps = min(self._steps, self._steps_until(time, self._steps))
+            self.boundary = self._time(self._steps)
+
+    def meets(self, time: int) -> bool:
+        """Whether an iteration ends just then; if so, so does the leap."""
+        steps = self._steps_until(time, self._steps)
+        if self._time(steps) != time:
+            return False
+        self._steps, self.boundary = steps, time
+        return True
+
+    def _time(self, steps: int) -> int:
+        return self._start + steps * self._first + self._growth * (steps * (steps - 1) // 2)
+
+    def _steps_until(self, time: float, most: int, scale: int = 1) -> int:
+        """The fewest iterations, at least 1 and at most `most`, that end at or after `time` (in ps / `scale`)."""
+        low, high = 1, most
+        while low < high:
+            middle = (low + high) // 2
+            if self._time(middle) / scale >= time if scale > 1 else self._time(middle) >= time:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _quiet_steps(self, next_arrival: int) -> int:
+        """Iterations until a stop, an overflow, or a moment at which somebody may join."""
+        steps = self._next_stop() - self.load.tick
+        if self.rules.blocks is not None:
+            steps = min(steps, self.load.until_full(self.rules.blocks))
+        slots = self.rules.slots
+        if self.rules.batching is Batching.DYNAMIC or (slots is not None and len(self.running) >= slots):
+            return steps
+        if len(self.queue):
+            if self.dirty:
+                return 1
+            steps = self._steps_until_head_fits(steps)
+            if self.queue.due < float("inf"):
+                steps = self._steps_until(self.queue.due, steps, PICOSECONDS)
+        return self._steps_until(next_arrival, steps)
+
+    def _steps_until_head_fits(self, most: int) -> int:
+        """Look-ahead can become true with no event at all, as the running approach their predicted ends."""
+        head = self.queue.peek()
+        if head is None or self.rules.blocks is None or self.policy.reserve(head) is None:
+            return most
+        room = self.rules.blocks - self.rules.reserve_blocks
+        room -= self.rules.blocks_for(self.rules.held(head.request.prompt_tokens, head.generated))
+        for ahead in range(1, most):
+            if self.load.at(ahead) > room:
+                return most
+            if self.fits(head, ahead):
+                return ahead
+        return most

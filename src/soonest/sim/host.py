@@ -1,0 +1,177 @@
+"""The event loop: engines that draw from one queue, from event to event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from soonest.core import Batching, Entry, Queue, SimulationError
+from soonest.sim.engine import UNBOUNDED, Engine
+from soonest.sim.prefix import PrefixCache
+from soonest.sim.result import NEVER
+from soonest.sim.tally import Tally
+from soonest.sim.workload import PICOSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from soonest.core import Policy
+    from soonest.sim.options import Options
+    from soonest.sim.result import Result
+    from soonest.sim.workload import Workload
+
+LATEST = 1 << 62
+"""Picoseconds, about 53 days: beyond it 64-bit sums could overflow."""
+
+
+class Host:
+    """Runs a workload under a policy, asking it through its methods; the compiled kernel does the same with numbers.
+
+    Ranks are read, and the queue's order frozen, at events: an arrival, a completion, the end of a prefill chunk or a
+    quantum, an eviction, a request falling due, the first moment at which the frozen head fits, and a change of the
+    head by another engine. Between events engines leap.
+    """
+
+    def __init__(self, workload: Workload, policy: Policy, options: Options) -> None:
+        rules = options.rules
+        self.workload, self.policy, self.rules = workload, policy, rules
+        self.tally = Tally(workload, rules)
+        self.queue = Queue(
+            policy,
+            overdue_after=options.overdue_after,
+            overdue_every=options.overdue_every,
+            weights=options.weights,
+        )
+        prefixes = PrefixCache(workload, options.prefix_blocks) if options.prefix_blocks and workload.blocks else None
+        self.engines = [
+            Engine(rules, options.step_time, policy, self.queue, self.tally, options.seed, prefixes)
+            for _ in range(options.engines)
+        ]
+        self._arrivals = workload.arrival_ps.tolist()
+        self._outputs = workload.output_tokens.tolist()
+        self._arrived = 0
+        self._oldest = 0
+        self._admissions = 0
+        self._now = 0
+
+    def run(self) -> Result:
+        """From the first arrival until every job ended."""
+        tally, total = self.tally, len(self._arrivals)
+        while tally.ended < total:
+            now = self._now = self._next_time()
+            if now >= LATEST:
+                raise SimulationError(f"simulated time passed {LATEST // PICOSECONDS} s: shorten the trace or the steps")
+            tally.events += 1
+            self._arrive(now)
+            group = [e for e in self.engines if not e.running or e.meets(now)]
+            for engine in group:
+                if engine.running:
+                    engine.settle()
+            for engine in group:
+                engine.prepare(now)
+            self._admit(group, now)
+            for engine in group:
+                if engine.running:
+                    engine.launch(now, self._next_arrival())
+        return tally.result()
+
+    def _next_arrival(self) -> int:
+        return self._arrivals[self._arrived] if self._arrived < len(self._arrivals) else UNBOUNDED
+
+    def _next_time(self) -> int:
+        times = [e.boundary for e in self.engines if e.running]
+        if len(times) < len(self.engines):
+            times.append(self._wake())
+        return min(times)
+
+    def _wake(self) -> int:
+        """When an idle engine should look: at an arrival, or when a dynamic batch has waited long enough."""
+        waiting, arrival = len(self.queue), self._next_arrival()
+        if not waiting:
+            return arrival
+        if self.rules.batching is not Batching.DYNAMIC or waiting >= (self.rules.slots or 1):
+            return self._now
+        return max(self._now, min(arrival, picoseconds_at(self._batch_due())))
+
+    def _batch_due(self) -> float:
+        """When the oldest waiting request makes its batch go, in seconds."""
+        while self.tally.admitted[self._oldest] != NEVER:
+            self._oldest += 1
+        return float(self.workload.arrival[self._oldest]) + self.rules.timeout
+
+    def _batch_ready(self, now: int) -> bool:
+        if self.rules.batching is not Batching.DYNAMIC:
+            return True
+        return len(self.queue) >= (self.rules.slots or 1) or now / PICOSECONDS >= self._batch_due()
+
+    def _arrive(self, now: int) -> None:
+        first = self._arrived
+        while self._next_arrival() <= now:
+            entry = Entry(self.workload.job(self._arrived).request)
+            entry.clamp(self.policy.first(entry.request), self.rules.estimate_room(entry.request.prompt_tokens))
+            self.queue.push(entry)
+            self._arrived += 1
+        if self._arrived > first:
+            self._mark(self.engines)
+            self.tally.most_waiting = max(self.tally.most_waiting, len(self.queue))
+
+    @staticmethod
+    def _mark(engines: Iterable[Engine]) -> None:
+        for engine in engines:
+            engine.dirty = True
+
+    def _admit(self, group: list[Engine], now: int) -> None:
+        """Let the waiting join the engines at this boundary, the least loaded first, until the head must wait."""
+        others = [e for e in self.engines if e not in group]
+        if any(e.requeued for e in group):
+            self._mark(self.engines)
+            for engine in group:
+                engine.requeued = False
+            self._cut(others, now)
+        head = self.queue.peek()
+        takers = [e for e in group if e.has_place() and (e.dirty or (head is not None and e.fits(head)))]
+        if not len(self.queue) or not takers:
+            return
+        self.queue.reorder(now / PICOSECONDS)
+        while (entry := self.queue.peek()) is not None:
+            engine = self._taker(takers, entry, now)
+            if engine is None:
+                break
+            self.queue.pop()
+            self._admissions += 1
+            engine.admit(entry, self._outputs[entry.sequence], now, self._admissions)
+        for engine in takers:
+            engine.dirty = False
+        if self.queue.peek() is not head:
+            self._mark(others)
+            self._cut(others, now)
+
+    def _taker(self, takers: list[Engine], entry: Entry, now: int) -> Engine | None:
+        """The engine that takes this entry: the one that runs least; a dynamic batch is filled before the next."""
+        sign = -1 if self.rules.batching is Batching.DYNAMIC else 1
+        for engine in sorted(takers, key=lambda e: sign * len(e.running)):
+            if engine.has_place() and engine.fits(entry) and (engine.running or self._batch_ready(now)):
+                return engine
+        return None
+
+    @staticmethod
+    def _cut(engines: Iterable[Engine], now: int) -> None:
+        for engine in engines:
+            if engine.running:
+                engine.cut(now)
+
+
+def picoseconds_at(seconds: float) -> int:
+    """The first picosecond that is not before `seconds`, as floats compare."""
+    time = round(seconds * PICOSECONDS)
+    step = 1
+    while time / PICOSECONDS < seconds:
+        time += step
+        step *= 2
+    low, high = max(0, time - 2 * step - 4096), time
+    while low < high:
+        middle = (low + high) // 2
+        if middle / PICOSECONDS >= seconds:
+            high = middle
+        else:
+            low = middle + 1
+    return low

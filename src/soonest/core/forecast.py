@@ -55,7 +55,8 @@ class Forecast:
         if self.coverage is not None and not 0 < self.coverage <= 1:
             raise ForecastError(f"coverage is a share in (0, 1], got {self.coverage}")
         pieces = ((b - a) * (s + t) / 2 for (a, b), (s, t) in zip(pairwise(levels), pairwise(tokens), strict=True))
-        object.__setattr__(self, "expected", math.fsum(pieces))
+        mean = min(max(math.fsum(pieces), tokens[0]), tokens[-1])  # rounding must not leave the support
+        object.__setattr__(self, "expected", float(mean))
 
     @classmethod
     def exact(cls, tokens: int) -> Self:
@@ -69,7 +70,7 @@ class Forecast:
 
     @classmethod
     def classes(cls, edges: Sequence[float], probabilities: Sequence[float], coverage: float = 0.9) -> Self:
-        """A classifier's answer: k+1 `edges` in tokens and k class `probabilities` (Qiu et al., 2024, arXiv:2404.08509).
+        """A classifier's answer: k+1 `edges` in tokens, k class `probabilities` (Qiu et al., 2024, arXiv:2404.08509).
 
         `low` and `high` are the central interval of that `coverage`. Probabilities are normalised, classes of no
         probability vanish, and at most 15 levels may remain.
@@ -77,6 +78,8 @@ class Forecast:
         total = math.fsum(probabilities) if all(p >= 0 for p in probabilities) else math.nan
         if len(edges) != len(probabilities) + 1 or not 0 < total < math.inf:
             raise ForecastError(f"need k+1 edges and k probabilities >= 0, got {edges} and {probabilities}")
+        if not all(a <= b for a, b in pairwise(edges)):
+            raise ForecastError(f"edges must not decrease, got {edges}")
         likely = [i for i, p in enumerate(probabilities) if p > NEGLIGIBLE * total]
         levels, tokens = [0.0], [float(edges[likely[0]])]
         for i in likely:
@@ -120,7 +123,8 @@ class Forecast:
         """The law given that more than `generated` tokens appear, so at least one more.
 
         Past the top of the support it is exactly `generated` + 1, and `exhausted`. Conditioning ends the promise:
-        `coverage` becomes `None`.
+        `coverage` becomes `None`. Ask the original forecast each time: what is below the next token moves up to it, so
+        many small steps drift from one large one.
         """
         least = generated + 1
         if least <= self.tokens[0]:
@@ -130,13 +134,12 @@ class Forecast:
             limits = (0.0, 1.0), (least, least), least, least
             return Forecast(*limits, known=self.known, exhausted=True)
         levels, tokens = [0.0], [float(least)]
-        for level, count in zip(self.levels, self.tokens, strict=True):
-            share = (level - gone) / (1 - gone)
-            if share > levels[-1] and count >= least:
-                levels.append(min(share, 1.0))
-                tokens.append(count)
-        if levels[-1] < 1:
-            levels.append(1.0)
-            tokens.append(max(float(least), self.tokens[-1]))
+        for level, count in zip(self.levels[:-1], self.tokens, strict=False):
+            share = max((level - gone) / (1 - gone), math.nextafter(levels[-1], 1))  # rounding must not join two levels
+            if gone < level and share < 1:
+                levels.append(share)
+                tokens.append(max(count, least))
+        levels.append(1.0)
+        tokens.append(max(self.tokens[-1], least))
         low, high = max(self.low, least), max(self.high, least)
         return Forecast(tuple(levels), tuple(tokens), low, high, known=self.known)

@@ -83,6 +83,12 @@ class Lanes:
         heads = (self._heaps[lane][0] for lane in tied)
         return min(heads, key=lambda item: item[1:3])[4]
 
+    def head_order(self) -> tuple[float, float, int]:
+        """What the head is compared by: rank, arrival, first insertion."""
+        _, arrival, sequence, slope, _ = self._live[self.head().sequence]
+        lane = self._index[slope]
+        return float(self._base[lane] + self._slope[lane] * self.now), arrival, sequence
+
     def _lane(self, slope: float | None) -> int:
         lane = self._index.get(slope)
         if lane is None:

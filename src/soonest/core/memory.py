@@ -56,14 +56,14 @@ class Load:
         self._phases[share.offset % self.rules.block_size] -= 1
         self.next_blocks -= self.rules.blocks_for(share.offset + self.tick + 1)
 
-    def stall(self, entry: Entry, ticks: int = 1) -> None:
-        """An entry emits nothing in the next `ticks`: its size and its remaining tokens stay."""
+    def stall(self, entry: Entry) -> None:
+        """An entry emits nothing in the next tick: its size and its remaining tokens stay."""
         share = self._shares[entry.sequence]
         del self._by_end[bisect_left(self._by_end, (share.end, entry.sequence))]
         self._phases[share.offset % self.rules.block_size] -= 1
         self.next_blocks -= self.rules.blocks_for(share.offset + self.tick + 1)
-        share.offset -= ticks
-        share.end += ticks
+        share.offset -= 1
+        share.end += 1
         insort(self._by_end, (share.end, entry.sequence))
         self._phases[share.offset % self.rules.block_size] += 1
         self.next_blocks += self.rules.blocks_for(share.offset + self.tick + 1)

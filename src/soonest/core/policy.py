@@ -59,7 +59,7 @@ class Policy:
         return None
 
     def keep(self, entry: Entry) -> float:
-        """When memory overflows, who is worth keeping? The smallest is evicted first; of equals, the later first insertion."""
+        """When memory overflows, who is worth keeping? The smallest goes first, of equals the later one inserted."""
         return -entry.admitted
 
     def evicted(self, entry: Entry) -> float:
@@ -75,15 +75,15 @@ class Policy:
 class Numbers:
     """One row of coefficients: a policy without code, as the compiled kernel takes it.
 
-    With e the estimate, g the tokens generated, a the arrival, m the expected tokens, l and u the forecast's interval,
-    k the attempts lost and s the prompt::
+    With e the estimate, g the tokens generated, a the arrival, m the expected tokens (at least 1), l and u the
+    forecast's interval, k the attempts lost and s the prompt::
 
         first   = first_low*l + first_high*u
         rank    = estimate*e + expected*m + (age + ratio/m)*(a - now)
         reserve = e if reserve_estimate, else nothing beyond the next token
         keep    = keep_admitted*admitted + keep_estimate*e + keep_live*max(e, g)
         evicted = max(e, grow*g + plus, lift*u)
-        quantum = e if quantum_first and k == 0; floor(min((s + e) / draw, 2**40)) - s if quantum_hazard; else none
+        quantum = floor(min((s + e) / draw, 2**40)) - s if quantum_hazard; e if quantum_first and k == 0; else none
     """
 
     first_low: float = 0.0

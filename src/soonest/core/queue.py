@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from soonest.core.errors import QueueError
@@ -21,6 +21,8 @@ PRIOR_TOKENS = 128.0
 MAX_IDLE_CLASSES = 256
 """Empty priority classes beyond this many are forgotten, with their overdue counts."""
 
+_Account = tuple[int, float, float]
+
 
 class Queue:
     """Who of the waiting goes first.
@@ -28,14 +30,14 @@ class Queue:
     Order: priority class, overdue lane, tenant share, rank, arrival, first insertion. It is frozen between
     `reorder(now)` calls, because engines peek, allocate, and only then pop: `pop` returns what `peek` showed, and what
     was pushed since waits for the next `reorder`. A pop charges the overdue lane and the tenant; `put_back`, in
-    reverse order of popping, refunds them.
+    reverse order of popping, restores both exactly; out of that order, it refunds the tenant alone.
 
     Starvation is bounded by share: requests that waited longer than `overdue_after` seconds are served in arrival
     order by at most one admission in `overdue_every` of their class. They keep their place by rank beside it. That
     bounds waiting only while they come in more slowly than this share is served; at overload nothing can.
 
     With `weights`, tenants of a class share admissions by expected tokens (start-time fair queueing); a tenant
-    without a weight has weight 1. `finished` corrects the charge by the actual tokens.
+    without a weight has weight 1. `finished` corrects the charge by the actual tokens at the next `reorder`.
 
     Raises:
         QueueError: the bound or a weight is no positive number, an entry is pushed twice, or one is taken that is not
@@ -57,16 +59,15 @@ class Queue:
         if weights is not None and not all(0 < w < math.inf for w in weights.values()):
             raise QueueError(f"tenant weights must be positive and finite, got {dict(weights)}")
         self.policy = policy
-        self.overdue_after = overdue_after
-        self.overdue_every = overdue_every
-        self.weights = weights
+        self.overdue_after, self.overdue_every, self.weights = overdue_after, overdue_every, weights
         self.now = -math.inf
         self._classes: dict[int, _Class] = {}
         self._priorities: list[int] = []
         self._entries: dict[str, Entry] = {}
         self._pushed: dict[int, Entry] = {}
-        self._before: dict[int, int] = {}
+        self._undo: dict[int, tuple[_Account, _Account]] = {}
         self._charges: dict[int, float] = {}
+        self._ended: list[tuple[Entry, int]] = []
         self._head: Entry | None = None
         self._inserted = 0
         self._done = 0
@@ -89,11 +90,10 @@ class Queue:
 
     @property
     def due(self) -> float:
-        """When the next waiting request falls due for the overdue lane, in seconds; infinite if none will."""
+        """When an overdue lane that is empty now gets its first, in seconds; infinite if none will."""
         if self.overdue_after is None:
             return math.inf
-        oldest = (c.oldest() for c in self._classes.values() if len(c))
-        times = (e.request.arrival + self.overdue_after for e in oldest)
+        times = (c.oldest().request.arrival + self.overdue_after for c in self._classes.values() if len(c))
         return min((t for t in times if t > self.now), default=math.inf)
 
     def push(self, entry: Entry) -> None:
@@ -112,10 +112,15 @@ class Queue:
         """Read the ranks at `now` seconds and freeze the order."""
         self.now = now
         self._head = None
-        self._before.clear()
+        self._undo.clear()
+        self._correct()
+        for waiting in self._classes.values():
+            waiting.rest()
         for entry in self._pushed.values():
             self._place(entry)
         self._pushed.clear()
+        if len(self._classes) > 2 * len(self._priorities) + MAX_IDLE_CLASSES:
+            self._classes = {p: self._classes[p] for p in self._priorities}
         for waiting in self._classes.values():
             waiting.reorder(now, self.mean_tokens)
 
@@ -131,8 +136,8 @@ class Queue:
         if entry is None:
             raise QueueError("nobody waits in the frozen order: call `reorder` first, or check `peek`")
         waiting = self._classes[entry.request.priority]
-        self._before[entry.sequence] = waiting.since
-        charge = waiting.charge(entry)
+        before, charge = waiting.account(entry), waiting.charge(entry)
+        self._undo[entry.sequence] = before, waiting.account(entry)
         if self.weights is not None:
             self._charges[entry.sequence] = charge
         self._take(entry)
@@ -142,10 +147,15 @@ class Queue:
         """Undo a pop: the entry keeps its place and its charge is refunded."""
         if entry.request.id in self._entries:
             raise QueueError(f"request {entry.request.id!r} already waits")
+        waiting = self._classes.setdefault(entry.request.priority, _Class(self))
+        before, after = self._undo.pop(entry.sequence, (None, None))
+        charge, last = self._charges.pop(entry.sequence, 0.0), waiting.account(entry) == after
         self._entries[entry.request.id] = entry
         self._place(entry)
-        waiting = self._classes[entry.request.priority]
-        waiting.refund(entry, self._before.pop(entry.sequence, waiting.since), self._charges.pop(entry.sequence, 0.0))
+        if before is not None and last:
+            waiting.restore(entry, before)
+        else:
+            waiting.correct(entry, -charge)
         self._head = None
 
     def remove(self, request_id: str) -> Entry:
@@ -153,20 +163,25 @@ class Queue:
         entry = self._entries.get(request_id)
         if entry is None:
             raise QueueError(f"request {request_id!r} does not wait here")
-        if entry.sequence in self._pushed:
-            del self._pushed[entry.sequence]
-            del self._entries[request_id]
-        else:
+        if self._pushed.pop(entry.sequence, None) is None:
             self._take(entry)
+        else:
+            del self._entries[request_id]
         return entry
 
     def finished(self, entry: Entry, tokens: int) -> None:
         """Learn that an admitted entry's answer ended after so many tokens."""
         self._done += 1
         self._tokens += tokens
-        charge = self._charges.pop(entry.sequence, None)
-        if charge is not None and entry.request.priority in self._classes:
-            self._classes[entry.request.priority].correct(entry, tokens - charge)
+        self._ended.append((entry, tokens))
+
+    def _correct(self) -> None:
+        for entry, tokens in self._ended:
+            charge = self._charges.pop(entry.sequence, None)
+            waiting = self._classes.get(entry.request.priority)
+            if charge is not None and waiting is not None:
+                waiting.correct(entry, tokens - charge)
+        self._ended.clear()
 
     def _place(self, entry: Entry) -> None:
         priority = entry.request.priority
@@ -181,9 +196,7 @@ class Queue:
         priority = entry.request.priority
         self._classes[priority].remove(entry)
         if not len(self._classes[priority]):
-            self._priorities.remove(priority)
-            if len(self._classes) > MAX_IDLE_CLASSES:
-                self._classes = {p: c for p, c in self._classes.items() if len(c)}
+            del self._priorities[bisect_left(self._priorities, priority)]
 
 
 class _Class:
@@ -197,28 +210,34 @@ class _Class:
         self._tenants: dict[str, Lanes] = {}
         self._spent: dict[str, float] = {}
         self._virtual = 0.0
+        self._mean = 1.0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def push(self, entry: Entry) -> None:
-        lanes = self._lanes(entry)
-        lanes.push(entry)
+        self._lanes(entry).push(entry)
         self._waiting[entry.sequence] = entry
         heapq.heappush(self._arrivals, (entry.request.arrival, entry.sequence))
 
     def remove(self, entry: Entry) -> None:
         del self._waiting[entry.sequence]
-        lanes = self._lanes(entry)
-        lanes.remove(entry)
         tenant = self._tenant(entry)
-        if self.queue.weights is not None and not len(lanes) and self._spent[tenant] <= self._virtual:
-            del self._tenants[tenant], self._spent[tenant]
+        self._tenants[tenant].remove(entry)
+        if self.queue.weights is not None and not len(self._tenants[tenant]):
+            del self._tenants[tenant]
         if len(self._arrivals) > 2 * len(self._waiting) + 64:
             self._arrivals = [(e.request.arrival, e.sequence) for e in self._waiting.values()]
             heapq.heapify(self._arrivals)
 
+    def rest(self) -> None:
+        """Once nobody waits, no tenant owes another anything."""
+        if self.queue.weights is not None and not self._waiting:
+            self._spent.clear()
+            self._virtual = 0.0
+
     def reorder(self, now: float, mean: float) -> None:
+        self._mean = mean
         for lanes in self._tenants.values():
             lanes.reorder(now, mean)
 
@@ -237,16 +256,13 @@ class _Class:
         return oldest if self.queue.now >= oldest.request.arrival + bound else None
 
     def head(self) -> Entry:
-        if self.since >= self.queue.overdue_every - 1:
-            overdue = self.overdue()
-            if overdue is not None:
-                return overdue
+        if self.since >= self.queue.overdue_every - 1 and (overdue := self.overdue()) is not None:
+            return overdue
         if len(self._tenants) == 1:
-            (lanes,) = self._tenants.values()
-        else:
-            waiting = (t for t, lanes in self._tenants.items() if len(lanes))
-            lanes = self._tenants[min(waiting, key=lambda t: (self._spent[t], t))]
-        return lanes.head()
+            return next(iter(self._tenants.values())).head()
+        least = min(self._spent[tenant] for tenant in self._tenants)
+        first = [lanes for tenant, lanes in self._tenants.items() if self._spent[tenant] == least]
+        return min(first, key=Lanes.head_order).head()
 
     def charge(self, entry: Entry) -> float:
         """Note an admission; the tokens charged to its tenant."""
@@ -254,20 +270,23 @@ class _Class:
         self.since = 0 if by_lane else min(self.since + 1, self.queue.overdue_every - 1)
         if self.queue.weights is None:
             return 0.0
-        tenant = self._tenant(entry)
-        self._virtual = max(self._virtual, self._spent[tenant])
-        self._spent[tenant] += entry.expected / self.queue.weights.get(tenant, 1.0)
+        if not by_lane:  # its tenant may be far ahead of the others: no measure for newcomers
+            self._virtual = max(self._virtual, self._spent[self._tenant(entry)])
+        self.correct(entry, entry.expected)
         return entry.expected
 
-    def refund(self, entry: Entry, since: int, tokens: float) -> None:
-        self.since = since
-        self.correct(entry, -tokens)
+    def account(self, entry: Entry) -> _Account:
+        """All that a charge changes."""
+        return self.since, self._virtual, self._spent.get(self._tenant(entry), 0.0)
+
+    def restore(self, entry: Entry, account: _Account) -> None:
+        self.since, self._virtual, self._spent[self._tenant(entry)] = account
 
     def correct(self, entry: Entry, tokens: float) -> None:
-        """Charge a tenant some tokens more, or fewer."""
+        """Charge a tenant some tokens more, or fewer; debts never become savings."""
         tenant = self._tenant(entry)
         if self.queue.weights is not None and tenant in self._spent:
-            self._spent[tenant] += tokens / self.queue.weights.get(tenant, 1.0)
+            self._spent[tenant] = max(0.0, self._spent[tenant] + tokens / self.queue.weights.get(tenant, 1.0))
 
     def _tenant(self, entry: Entry) -> str:
         return "" if self.queue.weights is None else entry.request.tenant
@@ -276,8 +295,6 @@ class _Class:
         tenant = self._tenant(entry)
         if tenant not in self._tenants:
             self._tenants[tenant] = Lanes(self.queue.policy)
-            self._tenants[tenant].reorder(self.queue.now, self.queue.mean_tokens)
-        lanes = self._tenants[tenant]
-        if not len(lanes):  # a tenant that comes back has saved nothing up
-            self._spent[tenant] = max(self._spent.get(tenant, 0.0), self._virtual)
-        return lanes
+            self._tenants[tenant].reorder(self.queue.now, self._mean)
+            self._spent[tenant] = max(self._spent.get(tenant, 0.0), self._virtual)  # whoever comes back saved nothing
+        return self._tenants[tenant]

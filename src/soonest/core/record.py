@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Records:
     def of(cls, records: Iterable[Record]) -> Self:
         """The columns of these records."""
         rows = list(records)
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             f.name: np.array([getattr(r, f.name) for r in rows], dtype=_DTYPES[f.name])
             for f in fields(cls)
             if f.name != "outcome"
@@ -94,7 +94,7 @@ class Records:
     @property
     def done(self) -> NDArray[np.bool_]:
         """Which requests finished."""
-        return self.outcome == OUTCOMES.index(Outcome.FINISHED)
+        return np.equal(self.outcome, OUTCOMES.index(Outcome.FINISHED))
 
 
 _DTYPES: dict[str, type] = {

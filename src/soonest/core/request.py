@@ -17,8 +17,7 @@ class Request:
     """One call as a scheduler may see it: no prompt text, and no truth about its answer.
 
     `arrival` is in seconds on the host's clock. `cached_tokens` of the prompt need no prefill. Lower `priority` goes
-    first. Without a forecast a request is `unknown`; `max_tokens` caps
-    every estimate of it.
+    first. Without a forecast a request is `unknown`; `max_tokens` caps every estimate of it.
 
     Raises:
         RequestError: a count is negative or absurd, the arrival is no finite number, or the limit is below one token.
@@ -38,7 +37,9 @@ class Request:
         if not math.isfinite(self.arrival):
             raise RequestError(f"request {self.id!r}: arrival must be a finite number of seconds, got {self.arrival}")
         if not 0 <= self.prompt_tokens <= MAX_TOKENS:
-            raise RequestError(f"request {self.id!r}: prompt_tokens must lie in 0..{MAX_TOKENS}, got {self.prompt_tokens}")
+            raise RequestError(
+                f"request {self.id!r}: prompt_tokens must lie in 0..{MAX_TOKENS}, got {self.prompt_tokens}"
+            )
         if not 0 <= self.cached_tokens <= self.prompt_tokens:
             raise RequestError(
                 f"request {self.id!r}: cached_tokens must lie in 0..prompt_tokens, got {self.cached_tokens}"

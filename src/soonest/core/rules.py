@@ -87,26 +87,30 @@ class Rules:
             raise RulesError(f"max_evictions must lie in 1..{MAX_COUNT}, got {self.max_evictions}")
         if not (math.isfinite(self.timeout) and self.timeout >= 0):
             raise RulesError(f"timeout must be a finite number of seconds >= 0, got {self.timeout}")
+        self._check_together()
+
+    def _check_together(self) -> None:
         if self.token_budget is not None and (self.slots is None or self.token_budget < self.slots):
             raise RulesError(
-                f"token_budget {self.token_budget} must give each of the slots ({self.slots}) a token: raise it or set fewer slots"
+                f"token_budget {self.token_budget} must give each of the slots ({self.slots}) a token: "
+                "raise it or set fewer slots"
             )
         if self.batching is Batching.DYNAMIC:
             if self.slots is None:
                 raise RulesError("dynamic batching needs slots: the batch size")
             if self.blocks is not None or self.token_budget is not None:
-                raise RulesError("dynamic batching has neither a memory limit nor a token budget: use continuous batching")
+                raise RulesError(
+                    "dynamic batching has neither a memory limit nor a token budget: use continuous batching"
+                )
 
     @classmethod
     def paper(cls, memory: int | None = None, slots: int | None = None) -> Self:
-        """The rounds of the theory papers: `memory` in tokens, look-ahead, restart (arXiv:2508.14544, arXiv:2502.07115)."""
+        """The theory papers' rounds: `memory` in tokens, look-ahead, restart (arXiv:2508.14544, arXiv:2502.07115)."""
         return cls(slots=slots, blocks=memory)
 
     @classmethod
-    def vllm(
-        cls, slots: int = 256, token_budget: int = 2048, blocks: int | None = None, block_size: int = 16
-    ) -> Self:
-        """As vLLM's V1 scheduler: running first, nothing admitted after an eviction, recompute, blocks, chunked prefill."""
+    def vllm(cls, slots: int = 256, token_budget: int = 2048, blocks: int | None = None, block_size: int = 16) -> Self:
+        """As vLLM's V1 scheduler: nothing admitted after an eviction, recompute, blocks, chunked prefill."""
         return cls(
             slots=slots,
             token_budget=token_budget,

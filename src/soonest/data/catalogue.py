@@ -140,12 +140,16 @@ def _download(name: str, url: str, target: Path, expected: str | None) -> str:
 def _copy(url: str, file: IO[bytes]) -> str:
     """The body of a URL into a file; its hash."""
     digest, size = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 - the catalogue's own addresses
-        declared = response.headers.get("Content-Length")
-        while block := response.read(BLOCK):
-            file.write(block)
-            digest.update(block)
-            size += len(block)
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:  # noqa: S310 - the catalogue's own addresses
+            declared = response.headers.get("Content-Length")
+            while block := response.read(BLOCK):
+                file.write(block)
+                digest.update(block)
+                size += len(block)
+    except urllib.error.HTTPError as error:
+        with error:  # it holds the connection
+            raise http.client.HTTPException(f"the server said {error.code} {error.reason}") from error
     if declared is not None and size != int(declared):
         raise http.client.HTTPException(f"the connection ended after {size} of {declared} bytes")
     return digest.hexdigest()
@@ -167,8 +171,6 @@ def _digest(path: Path) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"the server said {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"no connection: {error.reason}"
     return str(error) or type(error).__name__

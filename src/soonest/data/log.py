@@ -56,6 +56,7 @@ def log_columns(place: Place, rows: Sequence[Mapping[str, object]], choice: Choi
         output=whole(place, "output_length", field("output_length")),
         prompt=whole(place, "input_length", field("input_length")),
         arrival=None if all(stamp is None for stamp in stamps) else times(place, "timestamp", stamps, MILLI),
+        clock="timestamp",
         tenant=words(place, "tenant", field("tenant", "")),
         predicted=whole(place, "predicted", field("predicted", -1), low=-1),
         blocks=tuple(_hashes(place, i, row.get("hash_ids", [])) for i, row in enumerate(rows)) if hashed else (),

@@ -97,7 +97,7 @@ def _lines(path: Path, text: Iterator[str]) -> Iterator[tuple[int, Json]]:
         if not line.strip():
             continue
         try:
-            row = decode(line)
+            row = decode(line.rstrip("\r\n"))
         except json.JSONDecodeError as error:
             raise TraceError(f"{path}, line {number}, column {error.colno}: is no JSON: {error.msg}") from error
         except (RecursionError, ValueError) as error:

@@ -82,15 +82,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A batch of rows as columns; `None` or empty where the source has none. `arrival` is in whole microseconds.
+    """A batch of rows as columns; `None` or empty where the source has none.
 
-    `chosen` tells which rows belong to the model asked for. Of these, rows without output tokens are left out and
-    counted.
+    `arrival` is in whole microseconds and comes from the column `clock`. `chosen` tells which rows belong to the model
+    asked for. Of these, rows without output tokens are left out and counted.
     """
 
     output: NDArray[np.int64]
     prompt: NDArray[np.int64] | None = None
     arrival: NDArray[np.int64] | None = None
+    clock: str = ""
     tenant: NDArray[np.str_] | None = None
     predicted: NDArray[np.int64] | None = None
     blocks: tuple[tuple[int, ...], ...] = ()
@@ -171,7 +172,7 @@ def gather(
             origin = int(part.arrival[0]) if origin is None else origin
             far = np.abs(part.arrival - origin) > MAX_SECONDS * MICRO
             if far.any():
-                raise place.wrong(int(far.argmax()), "time", "more than ten years from the first call")
+                raise place.wrong(int(far.argmax()), part.clock, "more than ten years from the first call")
         chosen = part.chosen if part.chosen is not None else np.ones(len(batch), dtype=np.bool_)
         answered = chosen & (part.output > 0)
         left_out += int(chosen.sum() - answered.sum())

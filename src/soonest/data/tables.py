@@ -112,6 +112,7 @@ def _columns(
         output=whole(place, layout.output, by_name[layout.output]),
         prompt=None if prompt is None else whole(place, layout.prompt, prompt),
         arrival=None if arrival is None else (dates if layout.dated else times)(place, layout.arrival, arrival),
+        clock=layout.arrival,
         tenant=None if tenant is None else words(place, layout.tenant, tenant),
         predicted=None if predicted is None else whole(place, layout.predicted, predicted, low=-1),
         chosen=choice.rows(by_name[layout.model]) if layout.model else None,

@@ -12,6 +12,7 @@ from soonest.policies.registry import BUILT_IN, known_policies, policy
 from soonest.policies.response_ratio import ResponseRatio
 from soonest.policies.shortest import Shortest
 from soonest.policies.two_point import TwoPoint
+
 __all__ = [
     "BUILT_IN",
     "FCFS",

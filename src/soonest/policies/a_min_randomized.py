@@ -14,6 +14,4 @@ class AMinRandomized(Plain):
     source = "A_min's analysis (arXiv:2508.14544)"
     needs = frozenset({Need.EVICT, Need.QUANTUM, Need.RESTART})
     holds_overdue = True
-    rows = (
-        Numbers(first_low=1, first_high=0, estimate=1, reserve_estimate=True, plus=1, quantum_hazard=True),
-    )
+    rows = (Numbers(first_low=1, first_high=0, estimate=1, reserve_estimate=True, plus=1, quantum_hazard=True),)

@@ -1,6 +1,7 @@
 """Let a rank improve with waiting."""
 
 import math
+from dataclasses import replace
 
 from soonest.core import Entry, Numbers, Policy, PolicyError, Rank
 from soonest.policies.shortest import Shortest
@@ -23,8 +24,8 @@ class Aging(Wrapper):
         self.rate = float(rate)
         super().__init__(inner if inner is not None else Shortest())
 
-    def _rank_numbers(self, row: Numbers) -> dict[str, float]:
-        return {"age": row.age + self.rate}
+    def _row_around(self, row: Numbers) -> Numbers:
+        return replace(row, age=row.age + self.rate)
 
     def _rank_around(self, entry: Entry) -> Rank:
         base, slope = self.inner.rank(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from importlib.metadata import entry_points
 
 from soonest.core import Policy, PolicyError
@@ -20,6 +21,8 @@ from soonest.policies.shortest import Shortest
 from soonest.policies.two_point import TwoPoint
 
 GROUP = "soonest.policies"
+ELSEWHERE = re.compile(r"""(['"]?)\b([\w.]+:\w+)\1""")
+"""`module:Class`, which reads as an expression once it stands in quotes."""
 
 BUILT_IN: dict[str, type[Policy]] = {
     kind.name: kind
@@ -42,8 +45,8 @@ BUILT_IN: dict[str, type[Policy]] = {
 def known_policies() -> dict[str, type[Policy]]:
     """Every policy by name: the built-in ones, then those that other packages registered under `soonest.policies`."""
     found = dict(BUILT_IN)
-    for point in entry_points(group=GROUP):
-        found.setdefault(point.name, _checked(point.load(), point.value))
+    for name, target in _registered().items():
+        found.setdefault(name, _imported(target))
     return found
 
 
@@ -58,16 +61,15 @@ def policy(words: str) -> Policy:
         PolicyError: no such policy, or arguments that it does not take.
     """
     try:
-        tree = ast.parse(_quoted(words.strip()), mode="eval").body
-    except SyntaxError:
+        tree = ast.parse(ELSEWHERE.sub(r"'\2'", words.strip()), mode="eval").body
+    except (SyntaxError, ValueError):  # a null byte is either
         raise PolicyError(f"cannot read policy {words!r}; write for example 'aging(shortest, rate=5)'") from None
     return _made(tree, words)
 
 
-def _quoted(words: str) -> str:
-    """`module:Class(...)` with its name as a string, so that the rest reads as an expression."""
-    name, bracket, rest = words.partition("(")
-    return f"{name.strip()!r}{bracket}{rest}" if ":" in name else words
+def _registered() -> dict[str, str]:
+    """What other packages registered, by name, as `module:Class`; nothing is imported."""
+    return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
 def _made(tree: ast.expr, words: str) -> Policy:
@@ -78,18 +80,20 @@ def _made(tree: ast.expr, words: str) -> Policy:
         case _:
             raise PolicyError(f"cannot read policy {words!r}; write for example 'aging(shortest, rate=5)'")
     arguments = [_argument(node, words) for node in call.args]
-    named = {k.arg: _argument(k.value, words) for k in call.keywords if k.arg is not None}
+    named = {k.arg or "**": _argument(k.value, words) for k in call.keywords}
     try:
         return kind(*arguments, **named)
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise PolicyError(f"policy {name!r} does not take these arguments: {error}") from None
 
 
 def _argument(node: ast.expr, words: str) -> Policy | float | str:
     match node:
-        case ast.Name(id=name) if name not in known_policies():
+        case ast.Name(id=name) if name not in BUILT_IN and name not in _registered():
             return name
         case ast.Name() | ast.Call():
+            return _made(node, words)
+        case ast.Constant(value=str(name)) if ":" in name:
             return _made(node, words)
         case ast.Constant(value=bool()):
             pass
@@ -101,20 +105,23 @@ def _argument(node: ast.expr, words: str) -> Policy | float | str:
 
 
 def _class(name: str) -> type[Policy]:
-    if ":" not in name:
-        known = known_policies()
-        if name not in known:
-            raise PolicyError(f"no policy {name!r}; known: {', '.join(known)}; or module:Class")
-        return known[name]
-    module, _, attribute = name.partition(":")
+    if ":" in name:
+        return _imported(name)
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    registered = _registered()
+    if name not in registered:
+        known = dict.fromkeys([*BUILT_IN, *registered])
+        raise PolicyError(f"no policy {name!r}; known: {', '.join(known)}; or module:Class")
+    return _imported(registered[name])
+
+
+def _imported(target: str) -> type[Policy]:
+    module, _, attribute = target.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise PolicyError(f"cannot import policy {name!r}: {error}") from error
-    return _checked(found, name)
-
-
-def _checked(found: object, name: str) -> type[Policy]:
+    except (ImportError, AttributeError, TypeError) as error:  # TypeError: a relative import
+        raise PolicyError(f"cannot import policy {target!r}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Policy)):
-        raise PolicyError(f"{name!r} is no subclass of soonest.core.Policy")
+        raise PolicyError(f"{target!r} is no subclass of soonest.core.Policy")
     return found

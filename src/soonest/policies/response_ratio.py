@@ -1,10 +1,12 @@
 """Whoever waited longest for its size goes first."""
 
+from dataclasses import replace
+
 from soonest.core import Entry, Numbers, Policy, Rank
 from soonest.policies.shortest import Shortest
 from soonest.policies.wrapper import Wrapper
 
-RATIO = {"estimate": 0.0, "expected": 0.0, "age": 0.0, "ratio": 1.0}
+RATIO = Numbers(ratio=1)
 
 
 class ResponseRatio(Wrapper):
@@ -20,8 +22,8 @@ class ResponseRatio(Wrapper):
     def __init__(self, inner: Policy | None = None) -> None:
         super().__init__(inner if inner is not None else Shortest())
 
-    def _rank_numbers(self, row: Numbers) -> dict[str, float]:  # noqa: ARG002 - this rank replaces any other
-        return RATIO
+    def _row_around(self, row: Numbers) -> Numbers:
+        return replace(row, estimate=0, expected=0, age=0, ratio=1)
 
     def _rank_around(self, entry: Entry) -> Rank:
-        return Numbers(**RATIO).rank(entry)
+        return RATIO.rank(entry)

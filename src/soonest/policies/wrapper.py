@@ -1,22 +1,22 @@
 """What wrappers share: all but the rank is the inner policy's."""
 
-from dataclasses import replace
-
-from soonest.core import Entry, Numbers, Policy, Rank, Request
+from soonest.core import Entry, Numbers, Policy, PolicyError, Rank, Request
 
 
 class Wrapper(Policy):
-    """Answer as the inner policy does, with another rank: subclasses say `_rank_numbers` and `_rank_around`."""
+    """Answer as the inner policy does, with another rank: subclasses say `_row_around` and `_rank_around`."""
 
     def __init__(self, inner: Policy) -> None:
+        if not isinstance(inner, Policy):
+            raise PolicyError(f"{self.name} wraps a policy, got {inner!r}: write for example {self.name}(shortest)")
         self.inner = inner
         self.needs = inner.needs
         self.holds_overdue = inner.holds_overdue
         rows = inner.numbers
-        self._rows = None if rows is None else tuple(replace(row, **self._rank_numbers(row)) for row in rows)
+        self._rows = None if rows is None else tuple(self._row_around(row) for row in rows)
 
-    def _rank_numbers(self, row: Numbers) -> dict[str, float]:
-        """The rank's coefficients, from the inner policy's row."""
+    def _row_around(self, row: Numbers) -> Numbers:
+        """The inner policy's row with this rank."""
         raise NotImplementedError
 
     def _rank_around(self, entry: Entry) -> Rank:

@@ -4,7 +4,7 @@ from soonest.report.catalogue import MEASURES, Measure
 from soonest.report.compare import Interval, interval, paired_gain
 from soonest.report.files import write_csv, write_json
 from soonest.report.gaps import Gaps
-from soonest.report.plot import plot, plot_latency, plot_load
+from soonest.report.plots import plot, plot_latency, plot_load
 from soonest.report.summary import SLOS, Number, Summary, summarise
 from soonest.report.table import NOTHING_QUEUED, Row, comparison_table, footer, to_markdown
 

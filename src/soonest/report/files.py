@@ -11,14 +11,10 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from soonest.core import Record, SoonestError
-
-if TYPE_CHECKING:
-    from soonest.core import Records
+from soonest.core import OUTCOMES, Records, SoonestError
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -38,13 +34,14 @@ def write_csv(path: str | Path, records: Records) -> None:
     Raises:
         SoonestError: the file cannot be written.
     """
-    names = [f.name for f in fields(Record)]
+    columns = {f.name: getattr(records, f.name).tolist() for f in fields(Records)}
+    for name in ("arrival", "admitted", "first_token", "finished"):
+        columns[name] = ["" if math.isnan(time) else time for time in columns[name]]
+    columns["outcome"] = [OUTCOMES[outcome] for outcome in columns["outcome"]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for record in records:
-        cells = (getattr(record, name) for name in names)
-        writer.writerow(["" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells])
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
     write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 

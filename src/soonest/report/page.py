@@ -6,7 +6,7 @@ from html import escape
 from string import Template
 from typing import TYPE_CHECKING
 
-from soonest.report.plot import BAND_LABEL, SHARE_LABEL, TIME_LABEL
+from soonest.report.plots import BAND_LABEL, SHARE_LABEL, TIME_LABEL
 from soonest.report.table import three_digits
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from plotly.graph_objects import Figure
 
-    from soonest.report.plot import Band, Curve, Drawing
+    from soonest.report.plots import Band, Curve, Drawing
 
 _PAGE = Template("""\
 <!doctype html>

@@ -138,11 +138,10 @@ def footer(rows: Sequence[Row], baseline: str | None = None) -> str:
             f"{gain}, repetition by repetition: mean ± half-width of its 95 % confidence interval (Student's t)."
         )
         lines.append(f"max is the largest of {repetitions} repetitions, every other number their mean.")
-    lines.extend(
-        f"{row.policy}: {missing:g} requests did not finish and are in no latency."
-        for row in rows
-        if (missing := sum(row.values("failed")))
-    )
+    for row in rows:
+        missing, arrived = sum(row.values("failed")), sum(row.values("failed") + row.values("completed"))
+        if missing:
+            lines.append(f"{row.policy}: {missing:.0f} of {arrived:.0f} requests did not finish and are in no latency.")
     if base.mean("mean_queue_ms") < NEGLIGIBLE_QUEUEING * base.mean("mean_e2el_ms"):
         lines.append(NOTHING_QUEUED)
     return "\n".join(lines)

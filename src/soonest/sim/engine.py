@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from soonest.core import Batching, Load
 from soonest.sim.draws import CLEAR, QUANTUM, draw
 from soonest.sim.result import NEVER
-from soonest.sim.workload import PICOSECONDS
+from soonest.sim.workload import picoseconds_at
 
 if TYPE_CHECKING:
     from soonest.core import Entry, Policy, Queue, Rules
@@ -363,12 +364,12 @@ class Engine:
     def _time(self, steps: int) -> int:
         return self._start + steps * self._first + self._growth * (steps * (steps - 1) // 2)
 
-    def _steps_until(self, time: float, most: int, scale: int = 1) -> int:
-        """The fewest iterations, at least 1 and at most `most`, that end at or after `time` (in ps / `scale`)."""
+    def _steps_until(self, time: int, most: int) -> int:
+        """The fewest iterations, at least 1 and at most `most`, that end at or after `time`."""
         low, high = 1, most
         while low < high:
             middle = (low + high) // 2
-            if self._time(middle) / scale >= time if scale > 1 else self._time(middle) >= time:
+            if self._time(middle) >= time:
                 high = middle
             else:
                 low = middle + 1
@@ -386,8 +387,8 @@ class Engine:
             if self.dirty:
                 return 1
             steps = self._steps_until_head_fits(steps)
-            if self.queue.due < float("inf"):
-                steps = self._steps_until(self.queue.due, steps, PICOSECONDS)
+            if self.queue.due < math.inf:
+                steps = self._steps_until(picoseconds_at(self.queue.due), steps)
         return self._steps_until(next_arrival, steps)
 
     def _steps_until_head_fits(self, most: int) -> int:

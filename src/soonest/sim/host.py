@@ -9,7 +9,7 @@ from soonest.sim.engine import UNBOUNDED, Engine
 from soonest.sim.prefix import PrefixCache
 from soonest.sim.result import NEVER
 from soonest.sim.tally import Tally
-from soonest.sim.workload import PICOSECONDS
+from soonest.sim.workload import PICOSECONDS, picoseconds_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +59,7 @@ class Host:
         while tally.ended < total:
             now = self._now = self._next_time()
             if now >= LATEST:
-                raise SimulationError(f"simulated time passed {LATEST // PICOSECONDS} s: shorten the trace or the steps")
+                raise SimulationError(f"simulated time passed {LATEST / PICOSECONDS:.0f} s: shorten the trace or the steps")
             tally.events += 1
             self._arrive(now)
             group = [e for e in self.engines if not e.running or e.meets(now)]
@@ -127,9 +127,11 @@ class Host:
             for engine in group:
                 engine.requeued = False
             self._cut(others, now)
-        head = self.queue.peek()
-        takers = [e for e in group if e.has_place() and (e.dirty or (head is not None and e.fits(head)))]
-        if not len(self.queue) or not takers:
+        if not len(self.queue):
+            return
+        head, due = self.queue.peek(), self.queue.due <= now / PICOSECONDS
+        takers = [e for e in group if e.has_place() and (e.dirty or due or (head is not None and e.fits(head)))]
+        if not takers:
             return
         self.queue.reorder(now / PICOSECONDS)
         while (entry := self.queue.peek()) is not None:
@@ -159,19 +161,3 @@ class Host:
             if engine.running:
                 engine.cut(now)
 
-
-def picoseconds_at(seconds: float) -> int:
-    """The first picosecond that is not before `seconds`, as floats compare."""
-    time = round(seconds * PICOSECONDS)
-    step = 1
-    while time / PICOSECONDS < seconds:
-        time += step
-        step *= 2
-    low, high = max(0, time - 2 * step - 4096), time
-    while low < high:
-        middle = (low + high) // 2
-        if middle / PICOSECONDS >= seconds:
-            high = middle
-        else:
-            low = middle + 1
-    return low

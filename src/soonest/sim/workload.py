@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from soonest.data import Trace
 
-PICOSECONDS = 10**12
+PICOSECONDS = 1e12
+"""A float, so that a time in seconds is float(picoseconds) / 1e12 everywhere."""
 LATEST_ARRIVAL = 4e6
 """Seconds: simulated time is a 64-bit count of picoseconds, about 100 days."""
 
@@ -133,3 +134,21 @@ class Workload:
                     f"memory holds {rules.capacity} tokens and a step computes {rules.token_budget or 'any number'}; "
                     "give more memory, or leave such requests out"
                 )
+
+
+def picoseconds_at(seconds: float) -> int:
+    """The first picosecond that is not before `seconds`, as floats compare."""
+    time = max(0, round(seconds * PICOSECONDS))
+    step = 1
+    while time / PICOSECONDS < seconds:
+        time, step = time + step, 2 * step
+    low, step = time, 1
+    while low > 0 and low / PICOSECONDS >= seconds:
+        low, step = max(0, low - step), 2 * step
+    while low < time:
+        middle = (low + time) // 2
+        if middle / PICOSECONDS >= seconds:
+            time = middle
+        else:
+            low = middle + 1
+    return time

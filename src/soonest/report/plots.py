@@ -106,7 +106,8 @@ def plot(
 
             content = page(drawing)
     except ImportError as error:
-        raise SoonestError(f"plots need {error.name}: pip install 'soonest[plot]'") from error
+        library = "Matplotlib" if suffix == ".png" else "Plotly"
+        raise SoonestError(f"a {suffix} plot needs {library}: pip install 'soonest[plot]'") from error
     write_bytes(path, content)
 
 

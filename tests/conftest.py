@@ -1,0 +1,25 @@
+"""What several tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+VARIABLE = "SOONEST_DATA"
+FALLBACK = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data():
+    """Path of a file of the shared data; fails where the data are promised, skips where they are not."""
+
+    def find(name):
+        promised = os.environ.get(VARIABLE)
+        path = Path(promised or FALLBACK) / name
+        if path.is_file():
+            return path
+        if promised:
+            return pytest.fail(f"{VARIABLE} is {promised}, but {name} is not there")
+        return pytest.skip(f"no shared data: set {VARIABLE} to the directory that holds {name}")
+
+    return find

@@ -1,0 +1,144 @@
+"""Pictures and pages."""
+
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from soonest.core import Record, Records, SoonestError
+from soonest.report import Interval, plot, plot_latency, plot_load
+from soonest.report.plots import COLOURS, _drawing, _pooled
+
+LATENCIES = {"fcfs": np.arange(1.0, 101), "shortest": np.geomspace(0.1, 300, 500)}
+BY_LOAD = {
+    "fcfs": [(1.2, Interval(9.0, 20.0), Interval(30.0, 3.0)), (0.4, Interval(2.0, 0.5), Interval(4.0, None))],
+    "shortest": [(0.4, Interval(1.0, 0.5), Interval(4.0, 0.5))],
+}
+RUN = Records.of([Record("a", 0, 0, 1, 2, 1, 1), Record("b", 0, 0, 1, 6, 1, 1)])
+TITLE = "Poisson arrivals, 4 slots, load $1.2$ <all>"
+
+
+class Links(HTMLParser):
+    """What a page would load from elsewhere, and the text of its cells."""
+
+    def __init__(self):
+        super().__init__()
+        self.loads, self.cells, self._in_cell = [], [], False
+
+    def handle_starttag(self, tag, attrs):
+        self.loads += [value for name, value in attrs if name in {"src", "href"}]
+        self._in_cell = tag == "td" or (self._in_cell and tag == "i")
+
+    def handle_endtag(self, tag):
+        self._in_cell = self._in_cell and tag != "td"
+
+    def handle_data(self, data):
+        if self._in_cell:
+            self.cells.append(data)
+
+
+def size(path):
+    """Width and height that a PNG states."""
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    return int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+
+
+def test_a_picture_has_a_panel_for_each_thing_given(tmp_path):
+    plot(tmp_path / "both.png", LATENCIES, BY_LOAD, TITLE)
+    plot_latency({"fcfs": [RUN], "shortest": LATENCIES["shortest"]}, tmp_path / "latency.PNG", TITLE)
+    plot_load(BY_LOAD, tmp_path / "load.png", TITLE)
+    wide, one, other = (size(tmp_path / name) for name in ("both.png", "latency.PNG", "load.png"))
+    assert one == other
+    assert wide[0] > 1.5 * one[0]
+
+
+def test_a_page_loads_nothing_and_shows_the_numbers(tmp_path):
+    plot(tmp_path / "both.html", LATENCIES, BY_LOAD, TITLE)
+    text = (tmp_path / "both.html").read_text()
+    page = Links()
+    page.feed(text)
+    assert page.loads == []
+    assert page.cells[:6] == ["fcfs", "100", "50.5", "50.5", "99.0", "100"]
+    assert page.cells[12:16] == ["fcfs", "0.400", "2.00 ± 0.500", "4.00"]
+    assert "<h1>Poisson arrivals, 4 slots, load $1.2$ &lt;all&gt;</h1>" in text
+    assert "Plotly.newPlot" in re.sub(r"\s", "", text)
+
+
+def test_a_drawing_made_twice_is_the_same_file(tmp_path):
+    for suffix in ("png", "html"):
+        for name in ("one", "two"):
+            plot(tmp_path / f"{name}.{suffix}", LATENCIES, BY_LOAD, TITLE)
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
+
+
+def test_a_curve_rises_to_all_requests_and_keeps_the_tail():
+    seconds = np.sort(np.random.default_rng(1).lognormal(2, 2, 50_000))
+    (curve,) = _drawing({"fcfs": seconds}, {}, "", "").curves
+    assert (np.diff(curve.seconds) >= 0).all()
+    assert (np.diff(curve.percent) > 0).all()
+    assert curve.percent[-1] == 100
+    assert curve.seconds[-100:].tolist() == seconds[-100:].tolist()
+    assert len(curve.seconds) <= 2100
+    assert np.abs(np.interp(curve.seconds, seconds, np.linspace(0, 100, 50_000)) - curve.percent).max() < 0.1
+
+
+def test_repetitions_are_pooled_and_unfinished_requests_left_out():
+    assert _pooled([RUN, RUN]).tolist() == [2, 6, 2, 6]
+    assert _pooled([]).tolist() == []
+    (curve,) = _drawing({"fcfs": np.array([3.0, np.nan])}, {}, "", "").curves
+    assert curve.finished == 1
+
+
+def test_loads_are_sorted_and_bands_stay_above_zero():
+    mean, p99, *_ = _drawing({}, BY_LOAD, "", "").bands
+    assert mean.load.tolist() == [0.4, 1.2]
+    assert mean.low[1] > 0
+    assert mean.high.tolist() == [2.5, 29.0]
+    assert p99.low[0] == p99.high[0] == 4  # one repetition: no band
+
+
+def test_a_policy_keeps_its_colour_in_both_panels():
+    drawing = _drawing(LATENCIES, {"a_min": BY_LOAD["fcfs"], **BY_LOAD}, "", "")
+    colours = {curve.name: curve.colour for curve in drawing.curves}
+    assert {band.name: band.colour for band in drawing.bands} == {**colours, "a_min": COLOURS[2]}
+
+
+@pytest.mark.parametrize("suffix", ["png", "html"])
+def test_odd_runs_can_be_drawn(tmp_path, suffix):
+    odd = {"at once": np.zeros(3), "equal": np.full(5, 2.0), "one": np.array([7.0]), "none": np.array([])}
+    many = {f"policy {i}": np.array([1.0, i + 2]) for i in range(20)}
+    for name, latencies in (("odd", odd), ("many", many), ("zero", {"at once": np.zeros(2)})):
+        plot(tmp_path / f"{name}.{suffix}", latencies, None, TITLE)
+        assert (tmp_path / f"{name}.{suffix}").stat().st_size > 1000
+
+
+def test_another_suffix_is_refused_with_the_two_there_are(tmp_path):
+    with pytest.raises(SoonestError, match=r"'x\.svg': name it \.png \(picture\) or \.html"):
+        plot(tmp_path / "x.svg", LATENCIES, None, TITLE)
+
+
+def test_nothing_finished_is_nothing_to_draw(tmp_path):
+    with pytest.raises(SoonestError, match="no request finished"):
+        plot(tmp_path / "x.png", {"fcfs": np.array([])}, {}, TITLE)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "module", "library"),
+    [("png", "matplotlib.backends.backend_agg", "Matplotlib"), ("html", "plotly.subplots", "Plotly")],
+)
+def test_a_missing_library_is_named_with_the_way_to_get_it(tmp_path, monkeypatch, suffix, module, library):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SoonestError, match=rf"a \.{suffix} plot needs {library}: pip install 'soonest\[plot\]'"):
+        plot(tmp_path / f"x.{suffix}", LATENCIES, None, TITLE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_report_room_loads_no_plotting_library_by_itself():
+    heavy = "{'matplotlib', 'plotly', 'scipy', 'rich'}"
+    code = f"import sys, soonest.report; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -4,47 +4,17 @@ Tenant shares and the prefix cache are left out.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+from tests.reference_line import Line
+from tests.reference_memory import Memory, Run
 
 from soonest.core import Batching, Entry
 from soonest.sim import NEVER, Result
 from soonest.sim.draws import CLEAR, QUANTUM, draw
 from soonest.sim.result import GAP_EDGES
 from soonest.sim.workload import PICOSECONDS
-
-
-@dataclass(eq=False)
-class Run:
-    """One job, waiting or running."""
-
-    job: int
-    entry: Entry
-    output: int
-    startup: int = 0  # iterations of it still to come
-    prefill: int = 0  # tokens that this attempt computes before its first token
-    computed: int = 0  # how many of them it has
-    prefilling: bool = True
-    begun: int = 0  # tokens generated before this attempt
-    granted: int = 0  # tokens computed in the coming iteration
-    reserve: int | None = None
-    quantum: int | None = None
-    last: int = NEVER  # when its newest token appeared
-
-    @property
-    def ended(self):
-        return self.entry.generated == self.output
-
-    @property
-    def need(self):
-        if self.startup or self.ended:
-            return 0
-        return self.prefill - self.computed if self.prefilling else 1
-
-    @property
-    def emits(self):
-        return not self.startup and not self.ended and self.granted == self.need
 
 
 @dataclass(eq=False)
@@ -57,76 +27,18 @@ class Engine:
     forming: bool = False  # dynamic batching: a batch may start
 
 
-class Line:
-    """The waiting, without any structure."""
-
-    def __init__(self, policy, overdue_after, overdue_every):
-        self.policy, self.after, self.every = policy, overdue_after, overdue_every
-        self.waiting, self.frozen, self.now = [], [], -math.inf
-        self.tokens = self.answers = 0
-        self.mean = 128.0
-        self.since = {}
-
-    def reorder(self, now):
-        self.frozen, self.now = list(self.waiting), now
-        self.mean = self.tokens / self.answers if self.answers else 128.0
-
-    def due(self):
-        if self.after is None:
-            return math.inf
-        classes = {e.request.priority for e in self.waiting}
-        oldest = (min(e.request.arrival for e in self.waiting if e.request.priority == c) for c in classes)
-        return min((a + self.after for a in oldest if a + self.after > self.now), default=math.inf)
-
-    def head(self):
-        return self._next()[0]
-
-    def pop(self):
-        entry, overdue = self._next()
-        priority = entry.request.priority
-        self.since[priority] = 0 if overdue else self.since.get(priority, 0) + 1
-        self.frozen.remove(entry)
-        self.waiting.remove(entry)
-        return entry
-
-    def _next(self):
-        if not self.frozen:
-            return None, False
-        priority = min(e.request.priority for e in self.frozen)
-        mine = sorted((e for e in self.frozen if e.request.priority == priority), key=_age)
-        if (
-            self.after is not None
-            and self.now >= mine[0].request.arrival + self.after
-            and self.since.get(priority, 0) >= self.every - 1
-        ):
-            return mine[0], True
-        lanes = {}  # by slope, because time does not change the order of equal slopes
-        for entry in (e for e in mine if e.request.forecast.known):
-            base, slope = self.policy.rank(entry)
-            lanes.setdefault(slope, []).append((base, *_age(entry), slope, entry))
-        heads = [min(lane, key=lambda place: place[:3]) for lane in lanes.values()]
-        unknown = next((e for e in mine if not e.request.forecast.known), None)
-        if unknown is not None:
-            fresh = Entry(unknown.request, estimate=max(1, round(self.mean)), expected=self.mean)
-            base, slope = self.policy.rank(fresh)
-            heads.append((base, *_age(unknown), slope, unknown))
-        return min(heads, key=lambda place: (place[0] + place[3] * self.now, *place[1:3]))[4], False
-
-
-def _age(entry):
-    return entry.request.arrival, entry.sequence
-
-
 class Reference:
     def __init__(self, workload, policy, options, *, reread):
         self.workload, self.policy, self.options, self.rules = workload, policy, options, options.rules
         self.reread = reread  # read ranks at every boundary, not only at events
         self.dynamic = self.rules.batching is Batching.DYNAMIC
+        self.memory = Memory(options.rules, policy)
         self.line = Line(policy, options.overdue_after, options.overdue_every)
         self.engines = [Engine() for _ in range(options.engines)]
         self.runs = []
         self.arrival = workload.arrival_ps.tolist()
         self.now = 0
+        self.requeued = False
         self.admissions = 1
         self.peak = self.iterations = 0
         n = len(workload)
@@ -141,8 +53,11 @@ class Reference:
             self.now = min(times)
             here = [e for e, t in zip(self.engines, times, strict=True) if t == self.now or not e.running]
             self.arrive()
-            evicted = [self.settle(e) for e in here] + [self.prepare(e) for e in here]
-            if any(evicted):
+            self.requeued = False
+            for step in (self.settle, self.prepare):
+                for engine in here:
+                    step(engine)
+            if self.requeued:
                 self.all_dirty()
             self.admit(here)
             for engine in here:
@@ -180,9 +95,7 @@ class Reference:
         return time
 
     def batch_is_due(self):
-        return bool(self.line.waiting) and (
-            len(self.line.waiting) >= self.rules.slots or self.now >= self.timeout()
-        )
+        return bool(self.line.waiting) and (len(self.line.waiting) >= self.rules.slots or self.now >= self.timeout())
 
     def all_dirty(self):
         for engine in self.engines:
@@ -227,7 +140,6 @@ class Reference:
         over = [r for r in engine.running if r.quantum is not None and r.entry.generated - r.begun >= r.quantum]
         for run in sorted(over, key=lambda r: r.entry.sequence):
             self.evict(engine, run)
-        return bool(over)
 
     def emit(self, run):
         run.prefilling = False
@@ -240,6 +152,7 @@ class Reference:
 
     def evict(self, engine, run):
         engine.running.remove(run)
+        engine.dirty = True
         entry = run.entry
         self.clamp(entry, self.policy.evicted(entry))
         entry.attempts += 1
@@ -253,6 +166,7 @@ class Reference:
             self.recomputed[run.job] += computed
         if self.evictions[run.job] <= self.rules.max_evictions:
             self.line.waiting.append(entry)
+            self.requeued = True
 
     # --- the next iteration
 
@@ -260,16 +174,15 @@ class Reference:
         self.grant(engine)
         engine.evicted = False
         rounds = 0
-        while self.rules.blocks is not None and sum(map(self.held, engine.running)) > self.rules.blocks:
+        while self.rules.blocks is not None and sum(map(self.memory.held, engine.running)) > self.rules.blocks:
             if self.rules.clear:
                 out = [r for r in engine.running if self.cleared(r, rounds)]
             else:
                 out = [min(engine.running, key=lambda r: (self.policy.keep(r.entry), -r.entry.sequence))]
             for run in out:
                 self.evict(engine, run)
-                engine.evicted = engine.dirty = True
+            engine.evicted = True
             rounds += 1
-        return engine.evicted
 
     def cleared(self, run, rounds):
         return draw(self.options.seed, run.job, run.entry.attempts, CLEAR + rounds) <= self.rules.clear
@@ -282,20 +195,6 @@ class Reference:
         for run in best_first if scarce else engine.running:
             run.granted = min(run.need, engine.left)
             engine.left -= run.granted
-
-    def tokens(self, run):
-        """KV tokens in the iteration in which it emits its next token."""
-        return self.rules.held(run.entry.request.prompt_tokens, run.entry.generated)
-
-    def held(self, run):
-        """Blocks in the coming iteration."""
-        if run.emits:
-            tokens = self.tokens(run)
-        elif run.prefilling and not run.startup:
-            tokens = run.computed + run.granted
-        else:
-            tokens = self.tokens(run) - 1
-        return self.rules.blocks_for(tokens)
 
     def begin(self, engine):
         if not engine.running:
@@ -311,7 +210,7 @@ class Reference:
                 elif not run.startup:
                     context += run.entry.request.prompt_tokens + run.entry.generated
         engine.ends = self.now + step.duration(prefill, sequences, context)
-        self.peak = max(self.peak, sum(map(self.held, engine.running)))
+        self.peak = max(self.peak, sum(map(self.memory.held, engine.running)))
         self.iterations += 1
 
     # --- who joins
@@ -327,18 +226,13 @@ class Reference:
     def admit(self, here):
         if not self.line.waiting:
             return
-        now = self.now / PICOSECONDS
         for engine in here:
             engine.forming = not engine.running
         before = self.line.head()
-        part = []
-        for engine in filter(self.has_place, here):
-            engine.dirty |= now >= self.line.due() or self.reread
-            if engine.dirty or (before is not None and self.fits(engine, before)):
-                part.append(engine)
+        part = [e for e in here if self.has_place(e) and self.takes_part(e, before)]
         if not part:
             return
-        self.line.reorder(now)
+        self.line.reorder(self.now / PICOSECONDS)
         while (head := self.line.head()) is not None:
             able = [e for e in part if self.has_place(e) and self.fits(e, head)]
             if not able:
@@ -350,6 +244,13 @@ class Reference:
         if self.line.head() is not before:
             for engine in self.engines:
                 engine.dirty |= engine not in here
+
+    def takes_part(self, engine, head):
+        due = self.now / PICOSECONDS >= self.line.due()
+        return engine.dirty or due or self.reread or (head is not None and self.fits(engine, head))
+
+    def fits(self, engine, entry):
+        return self.memory.fits(engine.running, entry, engine.left)
 
     def join(self, engine, entry):
         run = self.run_of(entry)
@@ -369,38 +270,6 @@ class Reference:
         run.granted = min(run.need, engine.left)
         engine.left -= run.granted
         engine.running.append(run)
-
-    def fits(self, engine, entry):
-        if not engine.running:
-            return True
-        rules = self.rules
-        size = entry.request.prompt_tokens + entry.generated
-        if not rules.chunked_prefill and size > engine.left:
-            return False
-        if rules.blocks is None:
-            return True
-        limit = rules.blocks - math.ceil(rules.watermark * rules.blocks)
-        reserve = self.policy.reserve(entry)
-        newcomer = Run(-1, entry, self.run_of(entry).output, reserve=reserve)  # taken to emit at once
-        if reserve is None:
-            tokens = engine.left if not rules.whole_prompt and engine.left < size else self.tokens(newcomer)
-            return sum(map(self.held, engine.running)) + rules.blocks_for(tokens) <= limit
-        everyone = [*engine.running, newcomer]
-        whole = sum(rules.blocks_for(self.predicted(r, 1)) for r in engine.running)
-        if whole + rules.blocks_for(self.tokens(newcomer)) > limit:
-            return False
-        end = max((r.reserve or 0) + 2 for r in everyone)
-        return all(sum(rules.blocks_for(self.predicted(r, k)) for r in everyone) <= limit for k in range(1, end + 1))
-
-    def predicted(self, run, k):
-        """Tokens held in the k-th coming iteration, by what is reserved."""
-        reserve = run.reserve or 0
-        late = 0 if run.emits else 1
-        if self.policy.holds_overdue and run.entry.generated >= reserve:
-            return self.tokens(run) - late
-        if k > max(reserve - run.entry.generated, 1) + late:
-            return 0
-        return self.tokens(run) + k - 1 - late
 
 
 def run(workload, policy, options, *, reread=False):

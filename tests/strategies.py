@@ -84,7 +84,9 @@ def workloads(draw, most=12, arrivals=None, beliefs=forecasts, priorities=1):
     """Up to `most` jobs with answers of 1 to 12 and prompts of 0 to 10 tokens."""
     n = draw(st.integers(1, most))
     times = (
-        st.sampled_from((st.integers(0, 12), st.floats(0, 10, allow_subnormal=False), st.integers(0, 40).map(lambda i: i / 3)))
+        st.sampled_from(
+            (st.integers(0, 12), st.floats(0, 10, allow_subnormal=False), st.integers(0, 40).map(lambda i: i / 3))
+        )
         if arrivals is None
         else st.just(arrivals)
     )
@@ -136,14 +138,11 @@ def engine_rules(draw):
 
 def slot_rules():
     """No memory limit: one at a time, slots, or dynamic batching."""
-    return (
-        st.builds(Rules, slots=st.none() | st.integers(1, 4))
-        | st.builds(
-            Rules,
-            slots=st.integers(1, 4),
-            batching=st.just(Batching.DYNAMIC),
-            timeout=st.sampled_from((0.0, 1.0, 0.3, 2.5)),
-        )
+    return st.builds(Rules, slots=st.none() | st.integers(1, 4)) | st.builds(
+        Rules,
+        slots=st.integers(1, 4),
+        batching=st.just(Batching.DYNAMIC),
+        timeout=st.sampled_from((0.0, 1.0, 0.3, 2.5)),
     )
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
 
 from soonest.core.errors import RulesError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_COUNT = 1 << 40
 
@@ -168,10 +173,12 @@ class Rules:
         """The largest estimate that fits alone: capacity less the prompt, at least 1."""
         return max(1, self.capacity - prompt_tokens)
 
-    def fits_alone(self, prompt_tokens: int, output_tokens: int) -> bool:
-        """Whether a request can ever end on this engine."""
+    def fits_alone(self, prompt_tokens: NDArray[np.int64], output_tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which requests, of shape (n,), can ever end on this engine."""
+        fits = np.ones(len(prompt_tokens), dtype=np.bool_)
         if self.token_budget is not None and not self.chunked_prefill:
-            longest = prompt_tokens + (0 if self.restart else output_tokens - 1)
-            if longest > self.token_budget:
-                return False
-        return self.blocks is None or self.blocks_for(self.held(prompt_tokens, output_tokens - 1)) <= self.blocks
+            fits &= prompt_tokens + (0 if self.restart else output_tokens - 1) <= self.token_budget
+        if self.blocks is not None:
+            held = prompt_tokens + output_tokens - 1 + self.newest_held
+            fits &= -(-held // self.block_size) <= self.blocks
+        return fits

@@ -54,7 +54,7 @@ class Result:
     def total_latency(self) -> float:
         """Total end-to-end latency, in seconds: the sum of completion less arrival over finished jobs."""
         done = self.finished != NEVER
-        return float((self.finished - self.workload.arrival_ps)[done].sum() / PICOSECONDS)
+        return float(((self.finished - self.workload.arrival_ps)[done] / PICOSECONDS).sum())
 
     @property
     def gap_edges(self) -> NDArray[np.float64]:

@@ -125,15 +125,14 @@ class Workload:
         """Refuse a job that can never end under these rules, by name."""
         if rules.blocks is None and rules.token_budget is None:
             return
-        sizes = np.unique(np.stack((self.prompt_tokens, self.output_tokens)), axis=1).T
-        for prompt, output in sizes.tolist():
-            if not rules.fits_alone(prompt, output):
-                same = (self.prompt_tokens == prompt) & (self.output_tokens == output)
-                raise CapacityError(
-                    f"request {int(np.argmax(same))} can never run: {prompt} prompt and {output} output tokens, but "
-                    f"memory holds {rules.capacity} tokens and a step computes {rules.token_budget or 'any number'}; "
-                    "give more memory, or leave such requests out"
-                )
+        never = ~rules.fits_alone(self.prompt_tokens, self.output_tokens)
+        if never.any():
+            i = int(np.argmax(never))
+            raise CapacityError(
+                f"request {i} can never run: {self.prompt_tokens[i]} prompt and {self.output_tokens[i]} output tokens, "
+                f"but memory holds {rules.capacity} tokens and a step computes {rules.token_budget or 'any number'}; "
+                "give more memory, or leave such requests out"
+            )
 
 
 def picoseconds_at(seconds: float) -> int:

@@ -36,6 +36,8 @@ def run(workload: Workload, policy: Policy, options: Options) -> Result:
         rows=np.array([astuple(row) for row in policy.numbers or ()], dtype=np.float64),
         jobs=jobs,
         slots=slots,
+        order=np.zeros(len(slots), dtype=np.int64),
+        stops=np.full(len(slots), k.BIG),
         lanes=lanes,
         room=np.zeros(len(jobs), dtype=k.ROOM),
         phases=np.zeros(options.rules.block_size, dtype=np.int64),
@@ -44,7 +46,7 @@ def run(workload: Workload, policy: Policy, options: Options) -> Result:
         gaps=np.zeros(len(GAP_EDGES) - 1, dtype=np.int64),
     )
     reg = state.reg[0]
-    reg["head"], reg["free"], reg["frozen_now"], reg["frozen_mean"] = -1, len(slots), -np.inf, 1.0
+    reg["next_stop"], reg["head"], reg["free"], reg["frozen_now"], reg["frozen_mean"] = k.BIG, -1, len(slots), -np.inf, 1.0
     if not loop(state, conditions[0]):
         raise SimulationError(f"simulated time passed {LATEST / 1e12:.0f} s: shorten the trace or the steps")
     return Result(
@@ -93,6 +95,7 @@ def _conditions(policy: Policy, options: Options) -> NDArray[np.void]:
         overdue_every=options.overdue_every,
         holds_overdue=policy.holds_overdue,
         reserves=any(row.reserve_estimate for row in policy.numbers or ()),
+        by_admission=all(r.keep_admitted < 0 and r.keep_estimate == r.keep_live == 0 for r in policy.numbers or ()),
         latest=LATEST,
     )
     conditions = np.zeros(1, dtype=k.CONDITIONS)

@@ -73,11 +73,23 @@ def generated(s: State, slot: int) -> int:
 
 
 @compiled
+def not_starting(s: State, slot: int) -> None:
+    """Take a slot off the list of starters."""
+    t, r = s.slots, s.reg[0]
+    r.starting -= 1
+    i = 0
+    while t[i].starter != slot:
+        i += 1
+    t[i].starter = t[r.starting].starter
+
+
+@compiled
 def release(s: State, c: Conditions, slot: int) -> None:
     """Free the slot; the caller takes it out of `order`."""
     t, r = s.slots, s.reg[0]
+    s.stops[slot] = BIG
     if t[slot].doing == IN_PREFILL:
-        r.starting -= 1
+        not_starting(s, slot)
     else:
         r.context -= s.jobs[t[slot].job].prompt + generated(s, slot)
         if t[slot].doing == AT_REST:
@@ -91,11 +103,13 @@ def release(s: State, c: Conditions, slot: int) -> None:
 
 
 @compiled
-def sort_by_keep(s: State) -> None:
-    """Put `order` best first: overflow takes the last."""
+def sort_by_keep(s: State, c: Conditions) -> None:
+    """Put `order` best first: overflow takes the last. New slots join at its end, in order of admission."""
     t = s.slots
+    if c.by_admission:
+        return
     for i in range(s.reg[0].running):
-        slot = t[i].order
+        slot = s.order[i]
         job = t[slot].job
         row = s.rows[s.jobs[job].row]
         e = float(s.jobs[job].estimate)
@@ -104,11 +118,11 @@ def sort_by_keep(s: State) -> None:
         t[slot].keep = keep
         k = i - 1
         while k >= 0 and (
-            t[t[k].order].keep < keep or (t[t[k].order].keep == keep and t[t[k].order].job > job)
+            t[s.order[k]].keep < keep or (t[s.order[k]].keep == keep and t[s.order[k]].job > job)
         ):
-            t[k + 1].order = t[k].order
+            s.order[k + 1] = s.order[k]
             k -= 1
-        t[k + 1].order = slot
+        s.order[k + 1] = slot
 
 
 @compiled
@@ -164,26 +178,21 @@ def _grant(s: State, c: Conditions) -> None:
     t, r = s.slots, s.reg[0]
     r.spare = 0
     r.budget = c.token_budget
-    if r.starting == 0 and r.running <= c.token_budget:
-        if c.token_budget < BIG:
-            r.budget -= r.running - r.resting
-        return
     need = r.running - r.starting - r.resting
-    for i in range(r.running):
-        slot = t[i].order
-        if t[slot].doing == IN_PREFILL and t[slot].startup == 0:
+    for i in range(r.starting):
+        slot = t[i].starter
+        if t[slot].startup == 0:
             need += t[slot].prefill
     if need <= c.token_budget:
         if c.token_budget < BIG:
             r.budget -= need
-        for i in range(r.running):
-            slot = t[i].order
-            if t[slot].doing == IN_PREFILL:
-                _give(s, c, slot, 0 if t[slot].startup else t[slot].prefill)
+        for i in range(r.starting):
+            slot = t[i].starter
+            _give(s, c, slot, 0 if t[slot].startup else t[slot].prefill)
         return
-    sort_by_keep(s)
+    sort_by_keep(s, c)
     for i in range(r.running):
-        slot = t[i].order
+        slot = s.order[i]
         if t[slot].doing == IN_PREFILL:
             grant = 0 if t[slot].startup else min(t[slot].prefill, r.budget)
             _give(s, c, slot, grant)
@@ -197,6 +206,15 @@ def _grant(s: State, c: Conditions) -> None:
 
 
 @compiled
+def find_next_stop(s: State) -> None:
+    """Note the tick at which the next of the running leaves."""
+    stop = BIG
+    for i in range(s.reg[0].running):
+        stop = min(stop, s.stops[s.order[i]])
+    s.reg[0].next_stop = stop
+
+
+@compiled
 def prepare(s: State, c: Conditions, now: int) -> None:
     """Grant tokens, then evict until the iteration fits memory."""
     t, r = s.slots, s.reg[0]
@@ -206,21 +224,23 @@ def prepare(s: State, c: Conditions, now: int) -> None:
     rounds = 0
     while r.next_blocks - r.spare > c.blocks:
         r.evicted = 1
-        sort_by_keep(s)
+        sort_by_keep(s, c)
         running = r.running
         if c.clear > 0:
             kept = 0
             for i in range(running):
-                slot = t[i].order
+                slot = s.order[i]
                 job = t[slot].job
                 if draw(c.seed, job, s.jobs[job].attempts, CLEAR + rounds) <= c.clear:
                     evict(s, c, slot, now)
                 else:
-                    t[kept].order = slot
+                    s.order[kept] = slot
                     kept += 1
         else:
-            evict(s, c, t[running - 1].order, now)
+            evict(s, c, s.order[running - 1], now)
         rounds += 1
+    if rounds:
+        find_next_stop(s)
 
 
 @compiled
@@ -273,10 +293,10 @@ def admit(s: State, c: Conditions, job: int, now: int) -> None:
     r.free -= 1
     slot = t[r.free].free
     need = j[job].prompt + j[job].generated
-    t[r.running].order = slot
+    s.order[r.running] = slot
     t[slot].job = job
     t[slot].doing = IN_PREFILL
-    t[slot].stop = BIG
+    s.stops[slot] = BIG
     t[slot].startup = c.startup
     t[slot].prefill = need
     t[slot].computed = 0
@@ -286,6 +306,7 @@ def admit(s: State, c: Conditions, job: int, now: int) -> None:
     reserving = row[RESERVE] > 0
     t[slot].offset = need + c.newest_held - 1 - r.tick
     t[slot].end = r.tick + (max(j[job].estimate - j[job].generated, 1) if reserving else 1)
+    t[r.starting].starter = slot
     r.running += 1
     r.starting += 1
     memory.add(s, c, slot)

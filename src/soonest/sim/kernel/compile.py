@@ -24,7 +24,7 @@ def compiled(function: F) -> F:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_CACHE)
     try:
-        made: F = numba.njit(cache=True, nogil=True)(function)
+        made: F = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
         return made
     finally:
         numba.config.CACHE_DIR = before

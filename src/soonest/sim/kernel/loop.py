@@ -23,7 +23,10 @@ SECOND = 1e12
 def _count_gaps(s: State, first: int, growth: int, steps: int, sequences: int) -> None:
     """As `soonest.sim.tally.Tally.gaps`."""
     while steps > 0 and sequences > 0:
-        i = np.searchsorted(s.edges, first, side="right") - 1
+        i = s.reg[0].bin
+        if not s.edges[i] <= first < s.edges[i + 1]:
+            i = np.searchsorted(s.edges, first, side="right") - 1
+            s.reg[0].bin = i
         inside = steps if growth == 0 else min(steps, -((first - s.edges[i + 1]) // growth))
         s.gaps[i] += inside * sequences
         steps -= inside
@@ -45,7 +48,8 @@ def _emitted(s: State, job: int, now: int) -> None:
 def _decode_until(s: State, slot: int, born: int) -> None:
     t = s.slots
     t[slot].born = born
-    t[slot].stop = born + min(s.jobs[t[slot].job].output, t[slot].limit)
+    s.stops[slot] = born + min(s.jobs[t[slot].job].output, t[slot].limit)
+    s.reg[0].next_stop = min(s.reg[0].next_stop, s.stops[slot])
 
 
 @compiled
@@ -62,7 +66,7 @@ def _progress(s: State, slot: int, now: int) -> None:
     if emits:
         job = t[slot].job
         _emitted(s, job, now)
-        s.reg[0].starting -= 1
+        batch.not_starting(s, slot)
         t[slot].doing = IN_DECODE
         s.reg[0].context += j[job].prompt + j[job].generated + 1
         _decode_until(s, slot, s.reg[0].tick - j[job].generated - 1)
@@ -82,28 +86,31 @@ def _finish(s: State, c: Conditions, slot: int, now: int) -> None:
 def _leave(s: State, c: Conditions, now: int) -> None:
     """Completions, then attempts whose quantum is over."""
     t, r, j = s.slots, s.reg[0], s.jobs
-    running = r.running
-    kept = 0
+    if r.next_stop > r.tick:
+        return
+    running, kept, next_stop = r.running, 0, BIG
     for i in range(running):
-        slot = t[i].order
-        if t[slot].stop > r.tick:
-            t[kept].order = slot
+        slot = s.order[i]
+        if s.stops[slot] > r.tick:
+            next_stop = min(next_stop, s.stops[slot])
+            s.order[kept] = slot
             kept += 1
             continue
         r.dirty = 1
         if r.tick - t[slot].born < j[t[slot].job].output:
             batch.evict(s, c, slot, now)
         elif c.dynamic:
-            t[slot].stop = BIG
+            s.stops[slot] = BIG
             t[slot].doing = AT_REST
             r.resting += 1
-            t[kept].order = slot
+            s.order[kept] = slot
             kept += 1
         else:
             _finish(s, c, slot, now)
+    r.next_stop = next_stop
     if r.resting and r.resting == r.running:
         for i in range(r.running):
-            _finish(s, c, t[i].order, now)
+            _finish(s, c, s.order[i], now)
 
 
 @compiled
@@ -112,29 +119,30 @@ def _settle(s: State, c: Conditions) -> None:
     t, r = s.slots, s.reg[0]
     now, steps = r.now, r.steps
     r.iterations += steps
-    r.peak = max(r.peak, memory.at(s, c, steps - 1) - r.spare)
+    held = memory.at(s, c, steps - 1)
+    r.peak = max(r.peak, held - r.spare)
     decoding = r.running - r.starting - r.resting - r.starved
     resumed = 0
     restless = r.starting or r.starved or r.paused
     if r.paused:
         for i in range(r.running):
-            slot = t[i].order
+            slot = s.order[i]
             if t[slot].paused and not t[slot].starved:
                 resumed += 1
                 t[slot].paused = 0
                 r.paused -= 1
                 _emitted(s, t[slot].job, now)
     _count_gaps(s, r.first, r.growth, steps, decoding - resumed)
-    r.next_blocks = memory.at(s, c, steps)
+    r.next_blocks = held + s.phases[-(r.tick + steps) % c.block_size]
     r.tick += steps
     r.context += decoding * steps
     if restless:
         r.dirty |= r.starting > 0 or r.starved > 0
-        for i in range(r.running):
-            slot = t[i].order
-            if t[slot].doing == IN_PREFILL:
-                _progress(s, slot, now)
-            elif t[slot].starved:
+        for i in range(r.starting - 1, -1, -1):
+            _progress(s, t[i].starter, now)
+        for i in range(r.running if r.starved else 0):
+            slot = s.order[i]
+            if t[slot].starved:
                 t[slot].starved = 0
                 if not t[slot].paused:
                     t[slot].paused = 1
@@ -142,7 +150,9 @@ def _settle(s: State, c: Conditions) -> None:
                     if s.jobs[t[slot].job].last_token < 0:
                         s.jobs[t[slot].job].last_token = r.start
                 _decode_until(s, slot, t[slot].born + 1)
-        r.starved = 0
+        if r.starved:
+            r.starved = 0
+            batch.find_next_stop(s)
     _leave(s, c, now)
 
 
@@ -201,11 +211,8 @@ def _next_arrival(s: State) -> int:
 @compiled
 def _quiet_steps(s: State, c: Conditions) -> int:
     """Iterations until a stop, an overflow, or a moment at which somebody may join."""
-    t, r = s.slots, s.reg[0]
-    stop = BIG
-    for i in range(r.running):
-        stop = min(stop, t[t[i].order].stop)
-    steps = stop - r.tick
+    r = s.reg[0]
+    steps = r.next_stop - r.tick
     if c.blocks < BIG:
         steps = min(steps, memory.until_full(s, c))
     if c.dynamic or r.running >= c.slots:
@@ -228,16 +235,16 @@ def _launch(s: State, c: Conditions) -> None:
     decoding = r.running - r.starting - r.resting
     sequences = decoding - r.starved + r.resting
     context, prefill = r.context, 0
-    if r.starting or r.starved:
-        for i in range(r.running):
-            slot = t[i].order
-            if t[slot].doing == IN_PREFILL:
-                if t[slot].startup or t[slot].grant or t[slot].prefill == 0:
-                    sequences += 1
-                    context += t[slot].computed + t[slot].grant
-                    prefill += t[slot].grant
-            elif t[slot].starved:
-                context -= s.jobs[t[slot].job].prompt + batch.generated(s, slot)
+    for i in range(r.starting):
+        slot = t[i].starter
+        if t[slot].startup or t[slot].grant or t[slot].prefill == 0:
+            sequences += 1
+            context += t[slot].computed + t[slot].grant
+            prefill += t[slot].grant
+    for i in range(r.running if r.starved else 0):
+        slot = s.order[i]
+        if t[slot].starved:
+            context -= s.jobs[t[slot].job].prompt + batch.generated(s, slot)
     r.start = r.now
     r.first = (
         c.iteration + c.per_sequence * sequences + c.per_prefill_token * prefill + c.per_context_token * context

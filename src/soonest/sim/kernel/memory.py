@@ -69,30 +69,31 @@ def stall(s: State, c: Conditions, slot: int) -> None:
 @compiled
 def at(s: State, c: Conditions, ticks: int) -> int:
     """Blocks held in the iteration that comes after `ticks` more."""
-    blocks = s.reg[0].next_blocks
-    if c.block_size == 1:
-        return blocks + ticks * s.reg[0].running
-    blocks += ticks // c.block_size * s.reg[0].running
-    for step in range(s.reg[0].tick + 1, s.reg[0].tick + 1 + ticks % c.block_size):
-        blocks += s.phases[-step % c.block_size]
+    size, running = c.block_size, s.reg[0].running
+    if size == 1:
+        return s.reg[0].next_blocks + ticks * running
+    blocks = s.reg[0].next_blocks + ticks // size * running
+    phase = -(s.reg[0].tick + 1) % size
+    for _ in range(ticks % size):
+        blocks += s.phases[phase]
+        phase = phase - 1 if phase else size - 1
     return blocks
 
 
 @compiled
 def until_full(s: State, c: Conditions) -> int:
     """How many iterations can run before one would hold more blocks than there are."""
-    running = s.reg[0].running
+    size, running = c.block_size, s.reg[0].running
     if running == 0:
         return BIG
     spare = c.blocks - s.reg[0].next_blocks
-    ticks, room = 1 + spare // running * c.block_size, spare % running
-    step = s.reg[0].tick + ticks
-    while True:
-        grown = s.phases[-step % c.block_size]
-        if room < grown:
-            return step - s.reg[0].tick
-        room -= grown
-        step += 1
+    ticks, room = 1 + spare // running * size, spare % running
+    phase = -(s.reg[0].tick + ticks) % size
+    while room >= s.phases[phase]:
+        room -= s.phases[phase]
+        ticks += 1
+        phase = phase - 1 if phase else size - 1
+    return ticks
 
 
 @compiled

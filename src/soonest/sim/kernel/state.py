@@ -40,11 +40,11 @@ CONDITIONS = np.dtype(
         *((name, np.int64) for name in ("newest_held", "max_evictions", "startup", "seed", "overdue_every", "latest")),
         *((name, np.int64) for name in ("iteration", "per_sequence", "per_prefill_token", "per_context_token")),
         *((name, np.float64) for name in ("clear", "timeout", "overdue_after")),
-        *((name, np.bool_) for name in ("overdue", "holds_overdue", "reserves")),
+        *((name, np.bool_) for name in ("overdue", "holds_overdue", "reserves", "by_admission")),
     ],
     align=True,
 )
-"""Rules, step times and options; limits that do not exist are `BIG`."""
+"""Rules, step times and options; limits that do not exist are `BIG`. `by_admission`: who was admitted first is kept."""
 
 REGISTERS = np.dtype(
     [
@@ -52,7 +52,7 @@ REGISTERS = np.dtype(
         *((name, np.int64) for name in ("running", "starting", "resting", "starved", "paused", "free", "ends")),
         *((name, np.int64) for name in ("waiting", "pending", "active", "aged", "head", "since", "oldest")),
         *((name, np.int64) for name in ("arrived", "admissions", "ended", "done", "done_tokens")),
-        *((name, np.int64) for name in ("dirty", "evicted", "forming", "start", "steps", "first", "growth")),
+        *((name, np.int64) for name in ("dirty", "evicted", "forming", "start", "steps", "first", "growth", "next_stop", "bin")),
         *((name, np.int64) for name in ("peak", "most", "iterations", "events")),
         *((name, np.float64) for name in ("frozen_now", "frozen_mean")),
     ],
@@ -63,7 +63,7 @@ REGISTERS = np.dtype(
 JOB = np.dtype(
     [
         *((name, np.int64) for name in ("arrival", "prompt", "output", "cap", "known", "row")),
-        *((name, np.float64) for name in ("seconds", "low", "high", "expected", "base")),
+        *((name, np.float64) for name in ("seconds", "low", "high", "expected")),
         *((name, np.int64) for name in ("estimate", "generated", "attempts", "number", "lane", "place", "is_aged")),
         *((name, np.int64) for name in ("admitted", "first_token", "finished", "last_token")),
         *((name, np.int64) for name in ("evictions", "lost", "recomputed")),
@@ -74,33 +74,39 @@ JOB = np.dtype(
 
 SLOT = np.dtype(
     [
-        *((name, np.int64) for name in ("job", "doing", "stop", "born", "startup", "prefill", "computed", "limit")),
+        *((name, np.int64) for name in ("job", "doing", "born", "startup", "prefill", "computed", "limit")),
         *((name, np.int64) for name in ("kept", "grant", "spare", "offset", "end", "paused", "starved")),
         ("keep", np.float64),
-        ("order", np.int64),
+        ("starter", np.int64),
         ("free", np.int64),
     ],
     align=True,
 )
-"""A running request, as `soonest.sim.engine.Member`. `order` lists the slots in use, `free` the others."""
+"""A running request, as `soonest.sim.engine.Member`. `starter` lists those in startup or prefill, `free`
+the empty slots."""
 
 LANE = np.dtype([*((n, np.int64) for n in ("start", "size", "active", "active_place")), ("slope", np.float64)], align=True)
 """A heap of waiting jobs with one slope; lane 0 holds the unknown. `active` lists the lanes in use."""
 
-ROOM = np.dtype([(name, np.int64) for name in ("heap", "pending", "aged")])
-"""Places for as many jobs as there are: the lanes' heaps side by side, those pushed since, and a heap by arrival."""
+ROOM = np.dtype([("base", np.float64), *((name, np.int64) for name in ("heap", "pending", "aged"))], align=True)
+"""Places for as many jobs as there are: the lanes' heaps of jobs by base side by side, those pushed since, and a heap by
+arrival."""
 
 END = np.dtype([("end", np.int64), ("owner", np.int64)])
 """A predicted end and its slot, kept sorted."""
 
 
 class State(NamedTuple):
-    """All of it: arrays of the records above, and `rows` of policy coefficients, block `phases`, and gap counts."""
+    """All of it: arrays of the records above; `rows` of policy coefficients; the running slots in `order`, and the tick
+    at which each slot stops; how many hold a multiple of the block size at each of its `phases`; gap counts.
+    """  # noqa: D205 - one thought
 
     reg: np.ndarray
     rows: np.ndarray
     jobs: np.ndarray
     slots: np.ndarray
+    order: np.ndarray
+    stops: np.ndarray
     lanes: np.ndarray
     room: np.ndarray
     phases: np.ndarray

@@ -24,42 +24,42 @@ def mean_tokens(s: State) -> float:
 
 
 @compiled
-def _before(s: State, a: int, b: int) -> bool:
-    return s.jobs[a].base < s.jobs[b].base or (s.jobs[a].base == s.jobs[b].base and a < b)
-
-
-@compiled
-def _up(s: State, start: int, i: int) -> None:
-    job = s.room[start + i].heap
+def _up(s: State, c: Conditions, start: int, i: int, base: float, job: int) -> None:
+    """Put a job into the hole at `i`, or above it; of equals, the earlier job stands higher."""
     while i > 0:
         parent = (i - 1) >> 1
-        other = s.room[start + parent].heap
-        if not _before(s, job, other):
+        other = s.room[start + parent]
+        if other.base < base or (other.base == base and other.heap < job):
             break
-        s.room[start + i].heap = other
-        s.jobs[other].place = i
+        _set(s, c, start, i, other.base, other.heap)
         i = parent
-    s.room[start + i].heap = job
-    s.jobs[job].place = i
+    _set(s, c, start, i, base, job)
 
 
 @compiled
-def _down(s: State, start: int, size: int, i: int) -> None:
-    job = s.room[start + i].heap
+def _down(s: State, c: Conditions, start: int, size: int, i: int, base: float, job: int) -> None:
+    """Put a job into the hole at `i`, or below it."""
     while True:
         child = 2 * i + 1
         if child >= size:
             break
-        if child + 1 < size and _before(s, s.room[start + child + 1].heap, s.room[start + child].heap):
+        left, right = s.room[start + child], s.room[start + min(child + 1, size - 1)]
+        if right.base < left.base or (right.base == left.base and right.heap < left.heap):
             child += 1
-        other = s.room[start + child].heap
-        if not _before(s, other, job):
+            left = right
+        if base < left.base or (base == left.base and job < left.heap):
             break
-        s.room[start + i].heap = other
-        s.jobs[other].place = i
+        _set(s, c, start, i, left.base, left.heap)
         i = child
+    _set(s, c, start, i, base, job)
+
+
+@compiled
+def _set(s: State, c: Conditions, start: int, i: int, base: float, job: int) -> None:
+    s.room[start + i].base = base
     s.room[start + i].heap = job
-    s.jobs[job].place = i
+    if c.overdue:  # only then is a job removed from the middle
+        s.jobs[job].place = i
 
 
 @compiled
@@ -72,25 +72,21 @@ def push(s: State, job: int) -> None:
 
 @compiled
 def _insert(s: State, c: Conditions, job: int) -> None:
-    j = s.jobs
-    lane = s.jobs[job].lane
-    if j[job].known:
-        row = s.rows[j[job].row]
-        m = max(j[job].expected, 1.0)
-        s.jobs[job].base = affine(
-            row[ESTIMATE], row[EXPECTED], row[AGE], row[RATIO], float(j[job].estimate), m, j[job].seconds
-        )[0]
-    else:
-        s.jobs[job].base = 0.0
-    if s.lanes[lane].size == 0:
-        s.lanes[s.reg[0].active].active = lane
-        s.lanes[lane].active_place = s.reg[0].active
+    j = s.jobs[job]
+    base = 0.0
+    if j.known:
+        row = s.rows[j.row]
+        m = max(j.expected, 1.0)
+        base = affine(row[ESTIMATE], row[EXPECTED], row[AGE], row[RATIO], float(j.estimate), m, j.seconds)[0]
+    lane = s.lanes[j.lane]
+    if lane.size == 0:
+        s.lanes[s.reg[0].active].active = j.lane
+        lane.active_place = s.reg[0].active
         s.reg[0].active += 1
-    s.room[s.lanes[lane].start + s.lanes[lane].size].heap = job
-    s.lanes[lane].size += 1
-    _up(s, s.lanes[lane].start, s.lanes[lane].size - 1)
-    if c.overdue and not s.jobs[job].is_aged:
-        s.jobs[job].is_aged = 1
+    lane.size += 1
+    _up(s, c, lane.start, lane.size - 1, base, job)
+    if c.overdue and not j.is_aged:
+        j.is_aged = 1
         i = s.reg[0].aged
         s.reg[0].aged += 1
         while i > 0 and s.room[(i - 1) >> 1].aged > job:
@@ -100,24 +96,26 @@ def _insert(s: State, c: Conditions, job: int) -> None:
 
 
 @compiled
-def remove(s: State, job: int) -> None:
-    """Take a placed job out."""
-    lane = s.jobs[job].lane
-    start, i = s.lanes[lane].start, s.jobs[job].place
-    s.lanes[lane].size -= 1
-    last = s.room[start + s.lanes[lane].size].heap
+def remove(s: State, c: Conditions, job: int) -> None:
+    """Take a placed job out: a lane's first, or, with an overdue lane, any."""
+    j = s.jobs[job]
+    lane = s.lanes[j.lane]
+    i = j.place if c.overdue else 0
+    lane.size -= 1
+    base, last = s.room[lane.start + lane.size].base, s.room[lane.start + lane.size].heap
     if last != job:
-        s.room[start + i].heap = last
-        s.jobs[last].place = i
-        _up(s, start, i)
-        _down(s, start, s.lanes[lane].size, s.jobs[last].place)
-    s.jobs[job].place = -1
+        above = s.room[lane.start + ((i - 1) >> 1)]
+        if i > 0 and (base < above.base or (base == above.base and last < above.heap)):
+            _up(s, c, lane.start, i, base, last)
+        else:
+            _down(s, c, lane.start, lane.size, i, base, last)
+    j.place = -1
     s.reg[0].waiting -= 1
-    if s.lanes[lane].size == 0:
+    if lane.size == 0:
         s.reg[0].active -= 1
         moved = s.lanes[s.reg[0].active].active
-        s.lanes[s.lanes[lane].active_place].active = moved
-        s.lanes[moved].active_place = s.lanes[lane].active_place
+        s.lanes[lane.active_place].active = moved
+        s.lanes[moved].active_place = lane.active_place
 
 
 @compiled
@@ -163,7 +161,7 @@ def due(s: State, c: Conditions) -> float:
 @compiled
 def _key(s: State, lane: int, job: int) -> float:
     if lane > 0:
-        return s.jobs[job].base + s.lanes[lane].slope * s.reg[0].frozen_now
+        return s.room[s.lanes[lane].start].base + s.lanes[lane].slope * s.reg[0].frozen_now
     mean = s.reg[0].frozen_mean
     row = s.rows[s.jobs[job].row]
     e = max(1.0, float(round(mean)))
@@ -209,6 +207,6 @@ def pop(s: State, c: Conditions) -> int:
     job = s.reg[0].head
     by_lane = s.reg[0].since >= c.overdue_every - 1 and overdue(s, c) == job
     s.reg[0].since = 0 if by_lane else min(s.reg[0].since + 1, c.overdue_every - 1)
-    remove(s, job)
+    remove(s, c, job)
     s.reg[0].head = _find_head(s, c)
     return job

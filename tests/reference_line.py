@@ -1,0 +1,65 @@
+"""The queue of `tests/reference.py`: no structure, everybody is looked at whenever the head is asked for."""
+
+import math
+
+from soonest.core import Entry
+
+
+class Line:
+    """The waiting, without any structure."""
+
+    def __init__(self, policy, overdue_after, overdue_every):
+        self.policy, self.after, self.every = policy, overdue_after, overdue_every
+        self.waiting, self.frozen, self.now = [], [], -math.inf
+        self.tokens = self.answers = 0
+        self.mean = 128.0
+        self.since = {}
+
+    def reorder(self, now):
+        self.frozen, self.now = list(self.waiting), now
+        self.mean = self.tokens / self.answers if self.answers else 128.0
+
+    def due(self):
+        if self.after is None:
+            return math.inf
+        classes = {e.request.priority for e in self.waiting}
+        oldest = (min(e.request.arrival for e in self.waiting if e.request.priority == c) for c in classes)
+        return min((a + self.after for a in oldest if a + self.after > self.now), default=math.inf)
+
+    def head(self):
+        return self._next()[0]
+
+    def pop(self):
+        entry, overdue = self._next()
+        priority = entry.request.priority
+        self.since[priority] = 0 if overdue else self.since.get(priority, 0) + 1
+        self.frozen.remove(entry)
+        self.waiting.remove(entry)
+        return entry
+
+    def _next(self):
+        if not self.frozen:
+            return None, False
+        priority = min(e.request.priority for e in self.frozen)
+        mine = sorted((e for e in self.frozen if e.request.priority == priority), key=_age)
+        if (
+            self.after is not None
+            and self.now >= mine[0].request.arrival + self.after
+            and self.since.get(priority, 0) >= self.every - 1
+        ):
+            return mine[0], True
+        lanes = {}  # by slope, because time does not change the order of equal slopes
+        for entry in (e for e in mine if e.request.forecast.known):
+            base, slope = self.policy.rank(entry)
+            lanes.setdefault(slope, []).append((base, *_age(entry), slope, entry))
+        heads = [min(lane, key=lambda place: place[:3]) for lane in lanes.values()]
+        unknown = next((e for e in mine if not e.request.forecast.known), None)
+        if unknown is not None:
+            fresh = Entry(unknown.request, estimate=max(1, round(self.mean)), expected=self.mean)
+            base, slope = self.policy.rank(fresh)
+            heads.append((base, *_age(unknown), slope, unknown))
+        return min(heads, key=lambda place: (place[0] + place[3] * self.now, *place[1:3]))[4], False
+
+
+def _age(entry):
+    return entry.request.arrival, entry.sequence

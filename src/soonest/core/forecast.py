@@ -134,9 +134,9 @@ class Forecast:
             limits = (0.0, 1.0), (least, least), least, least
             return Forecast(*limits, known=self.known, exhausted=True)
         levels, tokens = [0.0], [float(least)]
-        for level, count in zip(self.levels[:-1], self.tokens, strict=False):
+        for level, count in zip(self.levels[1:-1], self.tokens[1:-1], strict=True):
             share = max((level - gone) / (1 - gone), math.nextafter(levels[-1], 1))  # rounding must not join two levels
-            if gone < level and share < 1:
+            if generated < count and share < 1:
                 levels.append(share)
                 tokens.append(max(count, least))
         levels.append(1.0)

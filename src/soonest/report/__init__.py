@@ -2,7 +2,7 @@
 
 from soonest.report.catalogue import MEASURES, Measure
 from soonest.report.compare import Interval, interval, paired_gain
-from soonest.report.files import write_csv, write_json
+from soonest.report.files import write_csv, write_json, write_rows
 from soonest.report.gaps import Gaps
 from soonest.report.plots import plot, plot_latency, plot_load
 from soonest.report.summary import SLOS, Number, Summary, summarise
@@ -29,4 +29,5 @@ __all__ = [
     "to_markdown",
     "write_csv",
     "write_json",
+    "write_rows",
 ]

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -42,6 +42,19 @@ def write_csv(path: str | Path, records: Records) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
+    write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
+
+
+def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows of the same keys as CSV; what nobody knows is an empty cell.
+
+    Raises:
+        SoonestError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 

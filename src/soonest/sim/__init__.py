@@ -3,7 +3,7 @@
 from soonest.sim.forecasts import SOURCES, Beliefs, beliefs
 from soonest.sim.options import Options
 from soonest.sim.result import NEVER, Result
-from soonest.sim.simulate import saturation, simulate
+from soonest.sim.simulate import saturation, service_times, simulate
 from soonest.sim.steptime import PRESETS, StepTime
 from soonest.sim.workload import Job, Workload
 
@@ -19,5 +19,6 @@ __all__ = [
     "Workload",
     "beliefs",
     "saturation",
+    "service_times",
     "simulate",
 ]

@@ -56,4 +56,6 @@ class Options:
         missing = policy.needs - self.rules.gives
         if missing:
             words = ", ".join(sorted(missing))
-            raise PolicyError(f"policy {policy.name!r} needs {words}, which these rules do not give; try the rules 'paper'")
+            raise PolicyError(
+                f"policy {policy.name!r} needs {words}, which these rules do not give; try the rules 'paper'"
+            )

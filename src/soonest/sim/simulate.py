@@ -11,8 +11,11 @@ from soonest.core import Policy, SimulationError
 from soonest.policies import policy as named
 from soonest.sim.host import Host
 from soonest.sim.options import Options
+from soonest.sim.workload import PICOSECONDS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from soonest.sim.result import Result
     from soonest.sim.workload import Workload
 
@@ -26,8 +29,8 @@ def simulate(
 ) -> Result:
     """Run a workload under a policy; the same seed gives the same bytes, on either backend.
 
-    `policy` is an object, or words such as `aging(shortest, rate=5)`. The `kernel` is compiled with Numba (extra `fast`)
-    and takes policies that are plain numbers; `auto` uses it where it can and the workload is large.
+    `policy` is an object, or words such as `aging(shortest, rate=5)`. The `kernel` is compiled with Numba (extra
+    `fast`) and takes policies that are plain numbers; `auto` uses it where it can and the workload is large.
 
     Raises:
         CapacityError: a job can never fit memory.
@@ -54,19 +57,15 @@ def simulate(
 
 def kernel_obstacle(workload: Workload, policy: Policy, options: Options) -> str | None:
     """Why the compiled kernel cannot run this, or `None`."""
-    if policy.numbers is None:
-        return f"policy {policy.name!r} is code, not plain numbers"
-    if options.engines > 1:
-        return "it runs one engine"
-    if options.weights is not None:
-        return "it knows no tenant shares"
-    if options.prefix_blocks and workload.blocks:
-        return "it has no prefix cache"
-    if workload.priority.min() != workload.priority.max():
-        return "it knows no priority classes"
-    if find_spec("numba") is None:
-        return "Numba is not installed: pip install 'soonest[fast]'"
-    return None
+    obstacles = (
+        (policy.numbers is None, f"policy {policy.name!r} is code, not plain numbers"),
+        (options.engines > 1, "it runs one engine"),
+        (options.weights is not None, "it knows no tenant shares"),
+        (options.prefix_blocks > 0 and bool(workload.blocks), "it has no prefix cache"),
+        (workload.priority.min() != workload.priority.max(), "it knows no priority classes"),
+        (find_spec("numba") is None, "Numba is not installed: pip install 'soonest[fast]'"),
+    )
+    return next((reason for found, reason in obstacles if found), None)
 
 
 def saturation(workload: Workload, options: Options, *, backend: Backend = "auto") -> float:
@@ -78,5 +77,17 @@ def saturation(workload: Workload, options: Options, *, backend: Backend = "auto
     full = result.admitted.max()
     before = result.finished <= full
     if full > 0 and before.sum() > len(workload) // 2:
-        return float(before.sum() / (full / 1e12))
-    return float(len(workload) / (result.finished.max() / 1e12))
+        return float(before.sum() / (full / PICOSECONDS))
+    return float(len(workload) / (result.finished.max() / PICOSECONDS))
+
+
+def service_times(workload: Workload, options: Options) -> NDArray[np.float64]:
+    """Seconds that each job takes on an engine of its own, of shape (n,): what `slowdown` compares with."""
+    step, budget = options.step_time, options.rules.token_budget
+    prompt, output = workload.prompt_tokens, workload.output_tokens
+    chunks = np.maximum(1, -(-prompt // budget)) if budget else np.ones_like(prompt)
+    attended = (budget or 0) * (chunks * (chunks - 1) // 2) + prompt  # sum over chunks of tokens computed so far
+    attended += (output - 1) * prompt + output * (output - 1) // 2  # and over the decoding iterations after them
+    iterations = step.startup + chunks + output - 1
+    picoseconds = iterations * (step.iteration + step.per_sequence) + step.per_prefill_token * prompt
+    return np.asarray((picoseconds + step.per_context_token * attended) / PICOSECONDS, dtype=np.float64)

@@ -60,7 +60,7 @@ class Workload:
         columns = (self.prompt_tokens, self.output_tokens, self.priority, self.tenant, self.max_tokens, self.beliefs)
         if n == 0 or any(len(c) != n for c in columns) or len(self.blocks) not in {0, n}:
             raise RequestError(f"a workload needs at least one job and equally long columns, got {n} arrivals")
-        if not (np.isfinite(self.arrival).all() and 0 <= self.arrival[0] and self.arrival[-1] <= LATEST_ARRIVAL):
+        if not (np.isfinite(self.arrival).all() and self.arrival[0] >= 0 and self.arrival[-1] <= LATEST_ARRIVAL):
             raise RequestError(f"arrivals must be finite and lie in 0..{LATEST_ARRIVAL:.0f} seconds")
         if (np.diff(self.arrival) < 0).any():
             raise RequestError("arrivals must be sorted")
@@ -71,7 +71,9 @@ class Workload:
             raise RequestError(f"output tokens must lie in 1..{limit}")
         if (self.output_tokens > self.max_tokens).any():
             worst = int(np.argmax(self.output_tokens > self.max_tokens))
-            raise RequestError(f"request {worst}: its answer is longer than its limit of {self.max_tokens[worst]} tokens")
+            raise RequestError(
+                f"request {worst}: its answer is longer than its limit of {self.max_tokens[worst]} tokens"
+            )
 
     @classmethod
     def of(cls, trace: Trace, beliefs: Beliefs | None = None) -> Self:

@@ -46,7 +46,13 @@ def run(workload: Workload, policy: Policy, options: Options) -> Result:
         gaps=np.zeros(len(GAP_EDGES) - 1, dtype=np.int64),
     )
     reg = state.reg[0]
-    reg["next_stop"], reg["head"], reg["free"], reg["frozen_now"], reg["frozen_mean"] = k.BIG, -1, len(slots), -np.inf, 1.0
+    reg["next_stop"], reg["head"], reg["free"], reg["frozen_now"], reg["frozen_mean"] = (
+        k.BIG,
+        -1,
+        len(slots),
+        -np.inf,
+        1.0,
+    )
     if not loop(state, conditions[0]):
         raise SimulationError(f"simulated time passed {LATEST / 1e12:.0f} s: shorten the trace or the steps")
     return Result(
@@ -68,36 +74,36 @@ def run(workload: Workload, policy: Policy, options: Options) -> Result:
 
 def _conditions(policy: Policy, options: Options) -> NDArray[np.void]:
     rules, step = options.rules, options.step_time
-    values = dict(
-        slots=rules.slots or k.BIG,
-        token_budget=rules.token_budget or k.BIG,
-        blocks=rules.blocks or k.BIG,
-        limit=(rules.blocks or k.BIG) - rules.reserve_blocks,
-        block_size=rules.block_size,
-        room=rules.capacity,
-        chunked=rules.chunked_prefill,
-        whole_prompt=rules.whole_prompt,
-        newest_held=int(rules.newest_held),
-        admit_after_evict=rules.admit_after_evict,
-        restart=rules.restart,
-        clear=float(rules.clear),
-        max_evictions=rules.max_evictions,
-        dynamic=rules.batching is Batching.DYNAMIC,
-        timeout=float(rules.timeout),
-        iteration=step.iteration,
-        per_sequence=step.per_sequence,
-        per_prefill_token=step.per_prefill_token,
-        per_context_token=step.per_context_token,
-        startup=step.startup,
-        seed=options.seed,
-        overdue=options.overdue_after is not None,
-        overdue_after=float(options.overdue_after or 0.0),
-        overdue_every=options.overdue_every,
-        holds_overdue=policy.holds_overdue,
-        reserves=any(row.reserve_estimate for row in policy.numbers or ()),
-        by_admission=all(r.keep_admitted < 0 and r.keep_estimate == r.keep_live == 0 for r in policy.numbers or ()),
-        latest=LATEST,
-    )
+    values = {
+        "slots": rules.slots or k.BIG,
+        "token_budget": rules.token_budget or k.BIG,
+        "blocks": rules.blocks or k.BIG,
+        "limit": (rules.blocks or k.BIG) - rules.reserve_blocks,
+        "block_size": rules.block_size,
+        "room": rules.capacity,
+        "chunked": rules.chunked_prefill,
+        "whole_prompt": rules.whole_prompt,
+        "newest_held": int(rules.newest_held),
+        "admit_after_evict": rules.admit_after_evict,
+        "restart": rules.restart,
+        "clear": float(rules.clear),
+        "max_evictions": rules.max_evictions,
+        "dynamic": rules.batching is Batching.DYNAMIC,
+        "timeout": float(rules.timeout),
+        "iteration": step.iteration,
+        "per_sequence": step.per_sequence,
+        "per_prefill_token": step.per_prefill_token,
+        "per_context_token": step.per_context_token,
+        "startup": step.startup,
+        "seed": options.seed,
+        "overdue": options.overdue_after is not None,
+        "overdue_after": float(options.overdue_after or 0.0),
+        "overdue_every": options.overdue_every,
+        "holds_overdue": policy.holds_overdue,
+        "reserves": any(row.reserve_estimate for row in policy.numbers or ()),
+        "by_admission": all(r.keep_admitted < 0 and r.keep_estimate == r.keep_live == 0 for r in policy.numbers or ()),
+        "latest": LATEST,
+    }
     conditions = np.zeros(1, dtype=k.CONDITIONS)
     for name, value in values.items():
         conditions[name] = value

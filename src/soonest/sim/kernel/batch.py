@@ -1,4 +1,4 @@
-"""The running requests in the kernel: grants, evictions and admissions, as in `soonest.sim.engine`."""
+"""The running requests in the kernel: grants, evictions and admissions, as in `soonest.sim.host.batch`."""
 
 from __future__ import annotations
 
@@ -117,9 +117,7 @@ def sort_by_keep(s: State, c: Conditions) -> None:
         keep = row[KEEP_ADMITTED] * s.jobs[job].number + row[KEEP_ESTIMATE] * e + row[KEEP_LIVE] * live
         t[slot].keep = keep
         k = i - 1
-        while k >= 0 and (
-            t[s.order[k]].keep < keep or (t[s.order[k]].keep == keep and t[s.order[k]].job > job)
-        ):
+        while k >= 0 and (t[s.order[k]].keep < keep or (t[s.order[k]].keep == keep and t[s.order[k]].job > job)):
             s.order[k + 1] = s.order[k]
             k -= 1
         s.order[k + 1] = slot

@@ -1,4 +1,4 @@
-"""The event loop in the kernel, for one engine: as `soonest.sim.host` and the leaps of `soonest.sim.engine`."""
+"""The event loop in the kernel, for one engine: as `soonest.sim.host` and the leaps of `soonest.sim.host.engine`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from soonest.sim.kernel.state import (
     AT_REST,
     BIG,
     IN_DECODE,
-    IN_PREFILL,
     RESERVE,
     Conditions,
     State,
@@ -21,7 +20,7 @@ SECOND = 1e12
 
 @compiled
 def _count_gaps(s: State, first: int, growth: int, steps: int, sequences: int) -> None:
-    """As `soonest.sim.tally.Tally.gaps`."""
+    """As `soonest.sim.host.tally.Tally.gaps`."""
     while steps > 0 and sequences > 0:
         i = s.reg[0].bin
         if not s.edges[i] <= first < s.edges[i + 1]:
@@ -246,9 +245,7 @@ def _launch(s: State, c: Conditions) -> None:
         if t[slot].starved:
             context -= s.jobs[t[slot].job].prompt + batch.generated(s, slot)
     r.start = r.now
-    r.first = (
-        c.iteration + c.per_sequence * sequences + c.per_prefill_token * prefill + c.per_context_token * context
-    )
+    r.first = c.iteration + c.per_sequence * sequences + c.per_prefill_token * prefill + c.per_context_token * context
     r.growth = c.per_context_token * decoding
     r.steps = 1 if r.starting or r.starved or r.paused else _quiet_steps(s, c)
 

@@ -52,7 +52,10 @@ REGISTERS = np.dtype(
         *((name, np.int64) for name in ("running", "starting", "resting", "starved", "paused", "free", "ends")),
         *((name, np.int64) for name in ("waiting", "pending", "active", "aged", "head", "since", "oldest")),
         *((name, np.int64) for name in ("arrived", "admissions", "ended", "done", "done_tokens")),
-        *((name, np.int64) for name in ("dirty", "evicted", "forming", "start", "steps", "first", "growth", "next_stop", "bin")),
+        *(
+            (name, np.int64)
+            for name in ("dirty", "evicted", "forming", "start", "steps", "first", "growth", "next_stop", "bin")
+        ),
         *((name, np.int64) for name in ("peak", "most", "iterations", "events")),
         *((name, np.float64) for name in ("frozen_now", "frozen_mean")),
     ],
@@ -82,15 +85,17 @@ SLOT = np.dtype(
     ],
     align=True,
 )
-"""A running request, as `soonest.sim.engine.Member`. `starter` lists those in startup or prefill, `free`
+"""A running request, as `soonest.sim.host.batch.Member`. `starter` lists those in startup or prefill, `free`
 the empty slots."""
 
-LANE = np.dtype([*((n, np.int64) for n in ("start", "size", "active", "active_place")), ("slope", np.float64)], align=True)
+LANE = np.dtype(
+    [*((n, np.int64) for n in ("start", "size", "active", "active_place")), ("slope", np.float64)], align=True
+)
 """A heap of waiting jobs with one slope; lane 0 holds the unknown. `active` lists the lanes in use."""
 
 ROOM = np.dtype([("base", np.float64), *((name, np.int64) for name in ("heap", "pending", "aged"))], align=True)
-"""Places for as many jobs as there are: the lanes' heaps of jobs by base side by side, those pushed since, and a heap by
-arrival."""
+"""Places for as many jobs as there are: the lanes' heaps of jobs by base side by side, those pushed since, and a heap
+by arrival."""
 
 END = np.dtype([("end", np.int64), ("owner", np.int64)])
 """A predicted end and its slot, kept sorted."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from soonest.core import Batching, Entry, Queue, SimulationError
-from soonest.sim.engine import UNBOUNDED, Engine
-from soonest.sim.prefix import PrefixCache
+from soonest.sim.host.batch import UNBOUNDED
+from soonest.sim.host.engine import Engine
+from soonest.sim.host.prefix import PrefixCache
+from soonest.sim.host.tally import Tally
 from soonest.sim.result import NEVER
-from soonest.sim.tally import Tally
 from soonest.sim.workload import PICOSECONDS, picoseconds_at
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class Host:
         while tally.ended < total:
             now = self._now = self._next_time()
             if now >= LATEST:
-                raise SimulationError(f"simulated time passed {LATEST / PICOSECONDS:.0f} s: shorten the trace or the steps")
+                raise SimulationError(
+                    f"simulated time passed {LATEST / PICOSECONDS:.0f} s: shorten the trace or the steps"
+                )
             tally.events += 1
             self._arrive(now)
             group = [e for e in self.engines if not e.running or e.meets(now)]
@@ -135,12 +138,12 @@ class Host:
             return
         self.queue.reorder(now / PICOSECONDS)
         while (entry := self.queue.peek()) is not None:
-            engine = self._taker(takers, entry, now)
-            if engine is None:
+            taker = self._taker(takers, entry, now)
+            if taker is None:
                 break
             self.queue.pop()
             self._admissions += 1
-            engine.admit(entry, self._outputs[entry.sequence], now, self._admissions)
+            taker.admit(entry, self._outputs[entry.sequence], now, self._admissions)
         for engine in takers:
             engine.dirty = False
         if self.queue.peek() is not head:
@@ -160,4 +163,3 @@ class Host:
         for engine in engines:
             if engine.running:
                 engine.cut(now)
-

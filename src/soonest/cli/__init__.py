@@ -1,0 +1,45 @@
+"""Words into calls; one command a file. Each flag is also an environment variable, which `--help` names."""
+
+from __future__ import annotations
+
+import typer
+
+from soonest.cli.fit_steps import fit_steps
+from soonest.cli.policies import policies
+from soonest.cli.sim import sim
+from soonest.core import SoonestError
+
+app = typer.Typer(
+    name="soonest",
+    help="Forecast how long each LLM answer will be, and let the short ones through first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SOONEST"},
+)
+app.command()(sim)
+app.command()(policies)
+app.command(name="fit-steps")(fit_steps)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """Forecast how long each LLM answer will be, and let the short ones through first."""
+    if version:
+        from soonest import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """The command `soonest`: what was asked wrongly is one line on stderr and exit status 2."""
+    try:
+        app()
+    except SoonestError as error:
+        typer.echo(f"soonest: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("soonest: stopped; nothing was written", err=True)
+        raise SystemExit(130) from None

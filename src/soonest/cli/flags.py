@@ -1,0 +1,126 @@
+"""The flags of `soonest sim`, with what each says in `--help`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+Backend = Literal["auto", "python", "kernel"]
+ArrivalProcess = Literal["replay", "poisson", "gamma", "fixed", "burst"]
+RulesPreset = Literal["vllm", "paper", "none", "dynamic", "continuous"]
+REQUESTS, ENGINE, POLICIES, RUNS, OUTPUT = "Requests", "Engine", "Policies", "Runs", "Output"
+
+
+def option(text: str, panel: str, *names: str) -> Any:
+    """A flag with its help, in its panel."""
+    return typer.Option(*names, help=text, rich_help_panel=panel)
+
+
+Policies = Annotated[
+    list[str],
+    option("Policies, separated by commas; `POLICY@FORECAST` gives one its own forecasts.", POLICIES, "--policy", "-p"),
+]
+Forecast = Annotated[
+    str,
+    option(
+        "Forecasts where a policy names none: oracle, noise(SIGMA), interval(LOW,HIGH), bins(K), around(X), "
+        "classes or classes(ACCURACY), inverted, none.",
+        POLICIES,
+        "--forecast",
+        "-f",
+    ),
+]
+Predictions = Annotated[
+    Path | None,
+    option("File of a classifier's real predictions; `classes` makes errors as it did.", POLICIES, "--predictions"),
+]
+OverdueAfter = Annotated[
+    float | None,
+    option(
+        "Seconds after which a waiting request enters the overdue lane; off unless set.", POLICIES, "--overdue-after"
+    ),
+]
+OverdueEvery = Annotated[
+    int, option("The overdue lane gets at most one admission in so many.", POLICIES, "--overdue-every")
+]
+TenantWeights = Annotated[
+    str | None,
+    option("Share admissions between tenants, e.g. `alice=2,bob=1`; others weigh 1.", POLICIES, "--tenant-weights"),
+]
+
+TraceName = Annotated[
+    str,
+    option(
+        "A file (CSV, JSON or JSONL, plain or .gz), `sample` (shipped), or a public trace to download: azure-conv, "
+        "azure-code, mooncake-conversation, burstgpt.",
+        REQUESTS,
+        "--trace",
+        "-t",
+    ),
+]
+Format = Annotated[str, option("Format of the trace file, if it is not found out.", REQUESTS, "--format")]
+Model = Annotated[str | None, option("Only this model's answers, where a file has several.", REQUESTS, "--model")]
+Lengths = Annotated[Path | None, option("Take the lengths from this file instead.", REQUESTS, "--lengths")]
+Requests = Annotated[
+    int | None, option("Cut the trace to so many requests, or repeat it.", REQUESTS, "--requests", "-n")
+]
+Arrivals = Annotated[
+    ArrivalProcess, option("replay, poisson, gamma, fixed, or burst (all at once).", REQUESTS, "--arrivals")
+]
+Loads = Annotated[
+    list[float],
+    option(
+        "Load as a share of saturation (fcfs with everything waiting); repeat for several.", REQUESTS, "--load", "-l"
+    ),
+]
+Rate = Annotated[float | None, option("Requests a second, instead of a load.", REQUESTS, "--rate")]
+Speedup = Annotated[float | None, option("Replay the trace so many times as fast, instead.", REQUESTS, "--speedup")]
+Burstiness = Annotated[
+    float, option("Of gamma arrivals, as vLLM counts: 1 is Poisson, below is burstier.", REQUESTS, "--burstiness")
+]
+
+RulesName = Annotated[
+    RulesPreset,
+    option("vllm, paper (rounds, restart), none (one at a time), dynamic or continuous (SSJF's).", ENGINE, "--rules"),
+]
+Slots = Annotated[int | None, option("Requests that run at once (vLLM: max_num_seqs).", ENGINE, "--slots")]
+TokenBudget = Annotated[
+    int | None, option("Tokens an iteration computes (vLLM: max_num_batched_tokens).", ENGINE, "--token-budget")
+]
+Memory = Annotated[int | None, option("KV cache in tokens; no limit unless set.", ENGINE, "--memory", "-m")]
+BlockSize = Annotated[int | None, option("Tokens a KV block.", ENGINE, "--block-size")]
+Timeout = Annotated[float | None, option("Seconds a dynamic batch waits to fill.", ENGINE, "--timeout")]
+Watermark = Annotated[float, option("Share of memory that admission leaves free.", ENGINE, "--watermark")]
+Clear = Annotated[float, option("On overflow, evict each running request with this probability.", ENGINE, "--clear")]
+StepTimeName = Annotated[
+    str,
+    option("unit, ssjf, h100-8b, a100-7b, cpu-1m, or a file from `soonest fit-steps`.", ENGINE, "--step-time", "-s"),
+]
+Engines = Annotated[int, option("Identical engines behind the one queue.", ENGINE, "--engines")]
+PrefixBlocks = Annotated[
+    int, option("Blocks of the prefix cache, for traces with block hashes; 0: none.", ENGINE, "--prefix-blocks")
+]
+
+Repetitions = Annotated[
+    int, option("Repetitions; the table shows their mean and 95 % confidence interval.", RUNS, "--repetitions", "-r")
+]
+Seed = Annotated[int, option("Seed of everything random; the same seed gives the same bytes.", RUNS, "--seed")]
+BackendName = Annotated[Backend, option("auto, python, or kernel (compiled; extra `fast`).", RUNS, "--backend")]
+
+Goodput = Annotated[
+    list[str], option("SLO for goodput, e.g. `ttft:200`, `tpot:50`, `e2el:3000`, in ms.", OUTPUT, "--goodput")
+]
+Json = Annotated[Path | None, option("Write every number as JSON, under vLLM's keys.", OUTPUT, "--json")]
+Csv = Annotated[Path | None, option("Write a row for each simulation.", OUTPUT, "--csv")]
+RecordsFolder = Annotated[
+    Path | None, option("Write each simulation's requests as a CSV into this folder.", OUTPUT, "--records")
+]
+Plot = Annotated[
+    Path | None, option("Draw latencies, and latency against load: FILE.png or FILE.html.", OUTPUT, "--plot")
+]
+Markdown = Annotated[bool, option("Print the table as Markdown.", OUTPUT, "--markdown")]
+CacheFolder = Annotated[
+    Path | None, option("Where downloaded traces are kept; ~/.cache/soonest unless set.", OUTPUT, "--cache-dir")
+]

@@ -1,0 +1,111 @@
+"""Policies on the same requests, side by side."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soonest.policies import policy
+from soonest.report import Gaps, Row, Summary, interval, summarise
+from soonest.report.measures import jct
+from soonest.sim import service_times, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from soonest.core import Records
+    from soonest.report import Interval
+    from soonest.studies.arm import Arm
+    from soonest.studies.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One simulation: an arm at a load (or rate) in a repetition, summed up."""
+
+    arm: Arm
+    load: float | None
+    rate: float
+    repetition: int
+    summary: Summary
+
+
+@dataclass
+class Comparison:
+    """Arms under a scenario, at several loads (shares of saturation) or rates (requests a second).
+
+    Every arm sees the same requests at the same times, so differences are paired. `watch` is called after each
+    simulation, with its arm, load and records.
+    """
+
+    scenario: Scenario
+    arms: Sequence[Arm]
+    loads: Sequence[float] = ()
+    rate: float | None = None
+    slos: Mapping[str, float] | None = None
+    watch: Callable[[Run, Records], None] = lambda _run, _records: None
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many simulations there are."""
+        return len(self.arms) * max(1, len(self.loads)) * self.scenario.repetitions
+
+    def run(self) -> None:
+        """Simulate all; what is asked wrongly is refused before the first simulation."""
+        for arm in self.arms:
+            self.scenario.options.check(policy(arm.policy))
+        for load in self.loads or (None,):
+            rate = self.rate if load is None else load * self.scenario.saturation
+            for repetition in range(self.scenario.repetitions):
+                self._repeat(load, rate, repetition)
+
+    def rows(self, load: float | None) -> list[Row]:
+        """A table's rows at one load."""
+        found = defaultdict(list)
+        for run in self.runs:
+            if run.load == load:
+                found[self.label(run.arm)].append(run.summary)
+        return [Row(label, summaries) for label, summaries in found.items()]
+
+    def by_load(self) -> dict[str, list[tuple[float, Interval, Interval]]]:
+        """Mean and p99 of the JCT in seconds at each load, for a plot."""
+        points = defaultdict(list)
+        for load in self.loads:
+            for row in self.rows(load):
+                mean, p99 = (np.array(row.values(key)) / 1e3 for key in ("mean_e2el_ms", "p99_e2el_ms"))
+                points[row.policy].append((load, interval(mean.tolist()), interval(p99.tolist())))
+        return points
+
+    def label(self, arm: Arm) -> str:
+        """The arm's name, without the forecast where it makes no difference."""
+        same = {a.forecast for a in self.arms}
+        return arm.policy if len(same) == 1 or arm.policy.startswith("fcfs") else arm.label
+
+    def _repeat(self, load: float | None, rate: float | None, repetition: int) -> None:
+        scenario = self.scenario
+        workload = scenario.workload(repetition, rate)
+        service = service_times(workload, scenario.options)
+        for arm in self.arms:
+            told = workload.believing(scenario.beliefs(arm.forecast, workload, repetition))
+            result = simulate(told, arm.policy, scenario.options, backend=scenario.backend)
+            summary = summarise(
+                result.records,
+                gaps=Gaps(result.gap_edges, result.gap_counts),
+                service=service,
+                slos=self.slos,
+                peak_memory=result.peak_memory,
+            )
+            run = Run(arm, load, workload.rate, repetition, summary)
+            self.runs.append(run)
+            self.watch(run, result.records)
+
+
+def latencies(records: Mapping[str, Sequence[Records]]) -> dict[str, NDArray[np.float64]]:
+    """JCTs in seconds by label, repetitions pooled."""
+    return {label: np.concatenate([jct(r) for r in several]) for label, several in records.items()}

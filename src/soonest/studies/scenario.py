@@ -1,0 +1,115 @@
+"""Under which conditions policies are compared: whose requests, how fast, on what engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soonest.core import SimulationError
+from soonest.data import fixed, gamma, lengths_on, poisson, repeat
+from soonest.sim import Workload, beliefs, saturation
+from soonest.sim.forecasts import real_classes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from soonest.data import Trace
+    from soonest.sim import Beliefs, Options
+    from soonest.sim.simulate import Backend
+
+ARRIVALS = ("replay", "poisson", "gamma", "fixed", "burst")
+STRIDE = 1_000_003
+"""Between the seeds of repetitions: a prime, so that seeds near each other share none."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Requests at a rate on an engine.
+
+    `trace` gives lengths and, for `replay`, arrivals; `lengths` takes the lengths from another file. `arrivals` is one
+    of `ARRIVALS`: `burst` lets all arrive at once. `requests` cuts the trace, or repeats it. Repetition r of a replay
+    starts a different part of the way into the trace, wrapping around; other arrivals and forecasts are drawn anew.
+    `predictions` is a file of a classifier's predictions, from which `classes` takes its errors.
+
+    Raises:
+        SimulationError: an arrival process is unknown, lacks its rate, or the trace has no arrival times to replay.
+    """
+
+    trace: Trace
+    options: Options
+    arrivals: str = "replay"
+    requests: int | None = None
+    lengths: Trace | None = None
+    burstiness: float = 1.0
+    predictions: Trace | None = None
+    repetitions: int = 1
+    seed: int = 0
+    backend: Backend = "auto"
+
+    def __post_init__(self) -> None:
+        if self.arrivals not in ARRIVALS:
+            raise SimulationError(f"no arrivals {self.arrivals!r}; known: {', '.join(ARRIVALS)}")
+        if self.arrivals == "replay" and not self.trace.has_arrivals:
+            raise SimulationError(
+                f"trace {self.trace.name!r} has no arrival times to replay: "
+                "choose --arrivals poisson with --load or --rate"
+            )
+        if self.repetitions < 1 or (self.requests is not None and self.requests < 1):
+            raise SimulationError("a scenario needs at least one repetition and one request")
+
+    @property
+    def size(self) -> int:
+        """Requests in a repetition."""
+        return len(self.trace) if self.requests is None else self.requests
+
+    @cached_property
+    def saturation(self) -> float:
+        """Requests a second that the engine sustains at most, with these lengths."""
+        return saturation(Workload.of(self._part(0)), self.options, backend=self.backend)
+
+    def workload(self, repetition: int, rate: float | None) -> Workload:
+        """The requests of a repetition at `rate` a second; `None` keeps the trace's own times.
+
+        Forecasts are the oracle's until `believing` gives others.
+        """
+        trace = self._part(repetition)
+        return Workload.of(trace.at(self._arrivals(trace, repetition, rate)))
+
+    def beliefs(self, spec: str, workload: Workload, repetition: int) -> Beliefs:
+        """What is forecast of a workload, by the words of a forecast source."""
+        seed = self._seed(repetition) + 1
+        tokens = workload.output_tokens
+        if spec.strip() == "classes" and self.predictions is not None:
+            file = self.predictions
+            return real_classes(tokens, file.output_tokens, file.predicted, seed=seed)
+        return beliefs(spec, tokens, self._part(repetition).predicted if self.lengths is None else None, seed)
+
+    def _seed(self, repetition: int) -> int:
+        return self.seed + repetition * STRIDE
+
+    def _part(self, repetition: int) -> Trace:
+        start = len(self.trace) * repetition // self.repetitions
+        trace = repeat(self.trace, start + self.size) if start + self.size > len(self.trace) else self.trace
+        trace = trace.take(np.arange(start, start + self.size))
+        trace = trace.at(trace.arrival - trace.arrival[0])
+        return trace if self.lengths is None else lengths_on(trace, self.lengths, self._seed(repetition))
+
+    def _arrivals(self, trace: Trace, repetition: int, rate: float | None) -> NDArray[np.float64]:
+        n, seed = len(trace), self._seed(repetition)
+        if self.arrivals == "burst":
+            return np.zeros(n)
+        if self.arrivals == "replay":
+            whole = self.trace.rate  # one factor for all repetitions, so that a busy part stays busy
+            return trace.arrival if rate is None or not np.isfinite(whole) else trace.arrival * (whole / rate)
+        if rate is None:
+            raise SimulationError(f"arrivals {self.arrivals!r} need a rate: give --load or --rate")
+        match self.arrivals:
+            case "poisson":
+                return poisson(n, rate, seed)
+            case "gamma":
+                return gamma(n, rate, self.burstiness, seed)
+            case _:
+                return fixed(n, rate)

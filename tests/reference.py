@@ -229,8 +229,8 @@ class Reference:
         for engine in here:
             engine.forming = not engine.running
         before = self.line.head()
-        part = [e for e in here if self.has_place(e) and self.takes_part(e, before)]
-        if not part:
+        part = [e for e in here if self.has_place(e)]
+        if not any(self.calls(e, before) for e in part):
             return
         self.line.reorder(self.now / PICOSECONDS)
         while (head := self.line.head()) is not None:
@@ -245,7 +245,7 @@ class Reference:
             for engine in self.engines:
                 engine.dirty |= engine not in here
 
-    def takes_part(self, engine, head):
+    def calls(self, engine, head):
         due = self.now / PICOSECONDS >= self.line.due()
         return engine.dirty or due or self.reread or (head is not None and self.fits(engine, head))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soonest.core import Entry, Forecast, Queue, QueueError, Request
+from soonest.core import Entry, Forecast, Policy, Queue, QueueError, Rank, Request
 from soonest.core.lanes import Lanes
 from soonest.policies import BUILT_IN, policy
 
@@ -64,6 +64,16 @@ def test_an_unknown_head_ranks_as_the_mean_of_finished_answers():
     assert queue.peek().request.id == "0"  # frozen
     queue.reorder(1.0)
     assert drained(queue) == [1, 0, 2]
+
+
+def test_an_unknown_head_ranks_as_a_fresh_request_after_an_eviction_too():
+    class Punishes(Policy):
+        def rank(self, entry):
+            return Rank(1000.0 * entry.attempts + 100.0 * entry.generated + entry.estimate)
+
+    evicted = Entry(Request("1", 0.0, 5, forecast=Forecast.unknown(9)), 900, generated=3, attempts=2)
+    queue = filled([entry(0, tokens=127), evicted, entry(2, tokens=129)], policy=Punishes())
+    assert drained(queue) == [0, 1, 2]
 
 
 def test_the_order_is_frozen_between_reorders():

@@ -178,6 +178,12 @@ def test_tenants_and_classes_that_went_away_do_not_pile_up():
     assert len(queue._classes) <= MAX_IDLE_CLASSES + 2
 
 
+def test_a_request_falls_due_at_the_bound_itself():
+    for now, first in ((4.99, 1), (5.0, 0)):
+        waiting = [entry(0, 1.0, 9), entry(1, 1.5, 2)]
+        assert drained(filled(waiting, now=now, overdue_after=4.0, overdue_every=1))[0] == first
+
+
 def test_due_is_when_an_empty_overdue_lane_gets_its_first():
     queue = filled([entry(0, 3.0), entry(1, 1.0)], now=2.0, overdue_after=4.0)
     assert queue.due == 5.0

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,23 +100,26 @@ def test_the_watermark_is_rounded_up():
     assert Rules(watermark=0.5).reserve_blocks == 0
 
 
+def alone(rules, prompt, output):
+    (fits,) = rules.fits_alone(np.array([prompt]), np.array([output])).tolist()
+    return fits
+
+
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 60), st.integers(1, 60), st.booleans())
 def test_who_fits_alone_can_hold_its_last_token(blocks, size, prompt, output, newest):
     rules = Rules(blocks=blocks, block_size=size, newest_held=newest)
     held = prompt + output - 1 + newest
-    assert rules.fits_alone(prompt, output) == (held <= blocks * size)
+    assert alone(rules, prompt, output) == (held <= blocks * size)
     assert rules.estimate_room(prompt) == max(1, blocks * size - prompt)
 
 
 def test_without_chunks_a_whole_prompt_fits_the_budget():
     rules = Rules(slots=4, token_budget=10, chunked_prefill=False)
-    assert rules.fits_alone(10, 100)
-    assert not rules.fits_alone(11, 1)
+    assert rules.fits_alone(np.array([10, 11]), np.array([100, 1])).tolist() == [True, False]
     recompute = Rules(slots=4, token_budget=10, chunked_prefill=False, restart=False)
-    assert recompute.fits_alone(8, 3)
-    assert not recompute.fits_alone(8, 4)
+    assert recompute.fits_alone(np.array([8, 8]), np.array([3, 4])).tolist() == [True, False]
 
 
 def test_no_memory_limit_is_a_large_capacity():
     assert Rules().capacity == MAX_COUNT
-    assert Rules().fits_alone(MAX_COUNT, MAX_COUNT)
+    assert alone(Rules(), MAX_COUNT, MAX_COUNT)

@@ -128,7 +128,7 @@ def test_nothing_finished_is_nothing_to_draw(tmp_path):
 
 @pytest.mark.parametrize(
     ("suffix", "module", "library"),
-    [("png", "matplotlib.backends.backend_agg", "Matplotlib"), ("html", "plotly.subplots", "Plotly")],
+    [("png", "matplotlib", "Matplotlib"), ("html", "plotly", "Plotly")],
 )
 def test_a_missing_library_is_named_with_the_way_to_get_it(tmp_path, monkeypatch, suffix, module, library):
     monkeypatch.setitem(sys.modules, module, None)

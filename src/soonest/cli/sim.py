@@ -77,10 +77,15 @@ def sim(
     `soonest sim -t mine.csv -p fcfs,shortest@noise(0.5) -m 100000 -r 5 --json out.json`
     """
     from soonest.core import SimulationError
-    from soonest.report import write_json
+    from soonest.report import check_picture, check_target, write_json
     from soonest.sim import Options
     from soonest.studies import Comparison, Scenario, arms
 
+    for path in (json, csv):
+        if path is not None:
+            check_target(path)
+    if plot is not None:
+        check_picture(plot)
     if sum(bool(given) for given in (load, rate, speedup)) > 1:
         raise SimulationError("give one of --load, --rate and --speedup")
     if trace == "sample" and rules == "vllm" and slots is memory is None:

@@ -2,9 +2,9 @@
 
 from soonest.report.catalogue import MEASURES, Measure
 from soonest.report.compare import Interval, interval, paired_gain
-from soonest.report.files import write_csv, write_json, write_rows
+from soonest.report.files import check_target, write_csv, write_json, write_rows
 from soonest.report.gaps import Gaps
-from soonest.report.plots import plot, plot_latency, plot_load
+from soonest.report.plots import check_picture, plot, plot_latency, plot_load
 from soonest.report.summary import SLOS, Number, Summary, summarise
 from soonest.report.table import NOTHING_QUEUED, Row, comparison_table, footer, to_markdown
 
@@ -18,6 +18,8 @@ __all__ = [
     "Number",
     "Row",
     "Summary",
+    "check_picture",
+    "check_target",
     "comparison_table",
     "footer",
     "interval",

@@ -58,6 +58,20 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
     write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 
+def check_target(path: str | Path) -> Path:
+    """Refuse, before long work, a target that cannot be written for want of a folder.
+
+    Raises:
+        SoonestError: the target is a folder, or lies in none.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise SoonestError(f"cannot write {target}: it is a folder; add a file name")
+    if not target.parent.is_dir():
+        raise SoonestError(f"cannot write {target}: there is no folder {target.parent}; create it first")
+    return target
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write into a temporary file beside the target, then rename: whoever looks sees the old file or the new one.
 
@@ -66,11 +80,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     Raises:
         SoonestError: the file cannot be written; what was there before stays.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise SoonestError(f"cannot write {target}: it is a folder; add a file name")
-    if not target.parent.is_dir():
-        raise SoonestError(f"cannot write {target}: there is no folder {target.parent}; create it first")
+    target = check_target(path)
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from soonest.core import SoonestError
 from soonest.report import measures
-from soonest.report.files import write_bytes
+from soonest.report.files import check_target, write_bytes
 from soonest.report.table import three_digits
 
 if TYPE_CHECKING:
@@ -94,21 +95,30 @@ def plot(
     Raises:
         SoonestError: another suffix, a missing library, nothing to draw, or a file that cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in {".png", ".html"}:
-        raise SoonestError(f"cannot draw {Path(path).name!r}: name it .png (picture) or .html (interactive page)")
+    suffix = check_picture(path)
     drawing = _drawing(latencies or {}, by_load or {}, title, load_label)
-    try:
-        if suffix == ".png":
-            content = picture(drawing)
-        else:
-            from soonest.report.page import page  # noqa: PLC0415 - a picture needs no page
+    if suffix == ".png":
+        content = picture(drawing)
+    else:
+        from soonest.report.page import page  # noqa: PLC0415 - a picture needs no page
 
-            content = page(drawing)
-    except ImportError as error:
-        library = "Matplotlib" if suffix == ".png" else "Plotly"
-        raise SoonestError(f"a {suffix} plot needs {library}: pip install 'soonest[plot]'") from error
+        content = page(drawing)
     write_bytes(path, content)
+
+
+def check_picture(path: str | Path) -> str:
+    """The suffix of a plot's file; refuses, before long work, one that cannot be drawn or written.
+
+    Raises:
+        SoonestError: another suffix, a missing library or folder.
+    """
+    suffix = check_target(path).suffix.lower()
+    library = {".png": "Matplotlib", ".html": "Plotly"}.get(suffix)
+    if library is None:
+        raise SoonestError(f"cannot draw {Path(path).name!r}: name it .png (picture) or .html (interactive page)")
+    if find_spec(library.lower()) is None:
+        raise SoonestError(f"a {suffix} plot needs {library}: pip install 'soonest[plot]'")
+    return suffix
 
 
 def plot_latency(series: Mapping[str, NDArray[np.float64] | Sequence[Records]], path: str | Path, title: str) -> None:

@@ -74,10 +74,10 @@ class Batch:
         self._resting: dict[int, Member] = {}
         self._paused: set[int] = set()
         self._starved: list[Member] = []
-        self._stops: list[tuple[int, int, Member]] = []
+        self._stops: list[tuple[int, int, int, Member]] = []
         self._context = 0
         self._budget = UNBOUNDED
-        self._spare = 0
+        self._spare = self._rested = 0
 
     @property
     def decoding(self) -> int:
@@ -225,7 +225,8 @@ class Batch:
         return tokens - min(cached, max(0, tokens - 1))
 
     def _remove(self, member: Member) -> None:
-        self.load.remove(member.entry)
+        if member.job not in self._resting:
+            self.load.remove(member.entry)
         del self.running[member.job]
         self._starting.pop(member.job, None)
         self._paused.discard(member.job)

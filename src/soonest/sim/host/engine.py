@@ -23,7 +23,7 @@ class Engine(Batch):
         """Apply the iterations up to the boundary: tokens, completions, then attempts whose quantum is over."""
         now, steps, tally, load = self.boundary, self._steps, self.tally, self.load
         tally.iterations += steps
-        tally.peak_blocks = max(tally.peak_blocks, load.at(steps - 1) - self._spare)
+        tally.peak_blocks = max(tally.peak_blocks, load.at(steps - 1) - self._spare + self._rested)
         decoding = self.decoding - len(self._starved)
         starved = {member.job for member in self._starved}
         resumed = self._paused - starved
@@ -65,12 +65,12 @@ class Engine(Batch):
     def _decode_until(self, member: Member, born: int) -> None:
         member.born = born
         member.stop = born + min(member.output, member.limit)
-        heapq.heappush(self._stops, (member.stop, member.job, member))
+        heapq.heappush(self._stops, (member.stop, member.job, member.entry.admitted, member))
 
     def _next_stop(self) -> int:
         """The tick at which the next member leaves."""
         while self._stops:
-            stop, job, member = self._stops[0]
+            stop, job, _, member = self._stops[0]
             if member.stop == stop and self.running.get(job) is member and job not in self._resting:
                 return stop
             heapq.heappop(self._stops)
@@ -79,12 +79,12 @@ class Engine(Batch):
     def _leave(self, now: int) -> None:
         killed = []
         while self._next_stop() <= self.load.tick:
-            _, job, member = heapq.heappop(self._stops)
+            _, job, _, member = heapq.heappop(self._stops)
             self.dirty = True
             if self.load.tick - member.born < member.output:
                 killed.append(member)
             elif self.rules.batching is Batching.DYNAMIC:
-                self._resting[job] = member
+                self._rest(member)
             else:
                 self._finish(member, now)
         for member in killed:
@@ -93,6 +93,14 @@ class Engine(Batch):
             for member in list(self.running.values()):
                 self._finish(member, now)
             self._resting.clear()
+            self._rested = 0
+
+    def _rest(self, member: Member) -> None:
+        """Stay, without growing, until the batch ends."""
+        self._resting[member.job] = member
+        self.load.remove(member.entry)
+        held = self.rules.held(member.entry.request.prompt_tokens, member.output - 1)
+        self._rested += self.rules.blocks_for(held)
 
     def _finish(self, member: Member, now: int) -> None:
         self._remove(member)

@@ -133,8 +133,8 @@ class Host:
         if not len(self.queue):
             return
         head, due = self.queue.peek(), self.queue.due <= now / PICOSECONDS
-        takers = [e for e in group if e.has_place() and (e.dirty or due or (head is not None and e.fits(head)))]
-        if not takers:
+        takers = [e for e in group if e.has_place()]
+        if not any(e.dirty or due or (head is not None and e.fits(head)) for e in takers):
             return
         self.queue.reorder(now / PICOSECONDS)
         while (entry := self.queue.peek()) is not None:

@@ -92,11 +92,13 @@ def release(s: State, c: Conditions, slot: int) -> None:
         not_starting(s, slot)
     else:
         r.context -= s.jobs[t[slot].job].prompt + generated(s, slot)
-        if t[slot].doing == AT_REST:
-            r.resting -= 1
     r.paused -= t[slot].paused
     r.spare -= t[slot].spare
-    memory.remove(s, c, slot)
+    if t[slot].doing == AT_REST:
+        r.resting -= 1
+        r.next_blocks -= memory.blocks_at_rest(s, c, slot)
+    else:
+        memory.remove(s, c, slot)
     r.running -= 1
     t[r.free].free = slot
     r.free += 1

@@ -101,6 +101,8 @@ def _leave(s: State, c: Conditions, now: int) -> None:
         elif c.dynamic:
             s.stops[slot] = BIG
             t[slot].doing = AT_REST
+            memory.remove(s, c, slot)
+            r.next_blocks += memory.blocks_at_rest(s, c, slot)
             r.resting += 1
             s.order[kept] = slot
             kept += 1

@@ -67,9 +67,16 @@ def stall(s: State, c: Conditions, slot: int) -> None:
 
 
 @compiled
+def blocks_at_rest(s: State, c: Conditions, slot: int) -> int:
+    """What a finished member of a dynamic batch goes on holding."""
+    job = s.jobs[s.slots[slot].job]
+    return blocks_for(c, job.prompt + job.output - 1 + c.newest_held)
+
+
+@compiled
 def at(s: State, c: Conditions, ticks: int) -> int:
     """Blocks held in the iteration that comes after `ticks` more."""
-    size, running = c.block_size, s.reg[0].running
+    size, running = c.block_size, s.reg[0].running - s.reg[0].resting
     if size == 1:
         return s.reg[0].next_blocks + ticks * running
     blocks = s.reg[0].next_blocks + ticks // size * running

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soonest.core import Entry, Forecast, Policy, Queue, QueueError, Rank, Request
-from soonest.core.lanes import Lanes
+from soonest.core.queue.lanes import Lanes
 from soonest.policies import BUILT_IN, policy
 
 SHORTEST = policy("shortest")

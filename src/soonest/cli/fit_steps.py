@@ -20,7 +20,8 @@ def fit_steps(
     """Fit how long an engine's iterations take, from measured ones.
 
     The model is linear: seconds per iteration, per sequence in the batch, per prompt token computed, and per token of
-    context attended to. Measure iterations of different batch sizes, prompts and contexts, or they cannot be told apart.
+    context attended to. Measure iterations of different batch sizes, prompts and contexts, or
+    they cannot be told apart.
 
     Example: `soonest fit-steps measured.csv --out engine.json`
     """

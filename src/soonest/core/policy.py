@@ -159,3 +159,11 @@ class Plain(Policy):
             prompt = entry.request.prompt_tokens
             return int(min((prompt + entry.estimate) / draw, HAZARD_LIMIT)) - prompt
         return entry.estimate if n.quantum_first and entry.attempts == 0 else None
+
+
+def keeps_by_admission(policy: Policy) -> bool:
+    """Whether overflow always takes the newest, so that hosts need not ask `keep`."""
+    numbers = policy.numbers
+    if numbers is None:
+        return type(policy).keep is Policy.keep
+    return all(row.keep_admitted < 0 and row.keep_estimate == row.keep_live == 0 for row in numbers)

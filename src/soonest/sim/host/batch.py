@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from soonest.core import Batching, Load
+from soonest.core.policy import keeps_by_admission
 from soonest.sim.draws import CLEAR, QUANTUM, draw
 from soonest.sim.result import NEVER
 
@@ -65,6 +66,7 @@ class Batch:
         self.queue, self.tally, self.seed, self.prefixes = queue, tally, seed, prefixes
         self.load = Load(rules, holds_overdue=policy.holds_overdue)
         self.running: dict[int, Member] = {}
+        self._keeps_by_admission = keeps_by_admission(policy)
         self.dirty = False
         self.requeued = False
         self.boundary = 0
@@ -105,8 +107,10 @@ class Batch:
         return [m for m in members if drawn(m) <= self.rules.clear]
 
     def _by_keep(self) -> list[Member]:
-        """The running, best first: overflow takes the last."""
+        """The running, best first: overflow takes the last. They joined in order of admission."""
         members = list(self.running.values())
+        if self._keeps_by_admission:
+            return members
         for member in members:
             member.entry.generated = self._generated(member)
         members.sort(key=lambda m: (-self.policy.keep(m.entry), m.job))
@@ -168,6 +172,7 @@ class Batch:
         tally.evictions[job] += 1
         if tally.evictions[job] > self.rules.max_evictions:
             tally.ended += 1
+            self.queue.dropped(entry)
             return
         self.queue.push(entry)
         self.requeued = True

@@ -79,7 +79,7 @@ class Engine(Batch):
     def _leave(self, now: int) -> None:
         killed = []
         while self._next_stop() <= self.load.tick:
-            _, job, _, member = heapq.heappop(self._stops)
+            member = heapq.heappop(self._stops)[3]
             self.dirty = True
             if self.load.tick - member.born < member.output:
                 killed.append(member)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from soonest.core import Batching, SimulationError
+from soonest.core.policy import keeps_by_admission
 from soonest.sim.host import LATEST
 from soonest.sim.kernel import state as k
 from soonest.sim.kernel.loop import loop
@@ -101,7 +102,7 @@ def _conditions(policy: Policy, options: Options) -> NDArray[np.void]:
         "overdue_every": options.overdue_every,
         "holds_overdue": policy.holds_overdue,
         "reserves": any(row.reserve_estimate for row in policy.numbers or ()),
-        "by_admission": all(r.keep_admitted < 0 and r.keep_estimate == r.keep_live == 0 for r in policy.numbers or ()),
+        "by_admission": keeps_by_admission(policy),
         "latest": LATEST,
     }
     conditions = np.zeros(1, dtype=k.CONDITIONS)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from soonest.core.errors import QueueError
-from soonest.core.lanes import Lanes
+from soonest.core.queue.priority_class import PriorityClass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from soonest.core.entry import Entry
     from soonest.core.policy import Policy
+    from soonest.core.queue.priority_class import Account
 
 PRIOR_TOKENS = 128.0
 """What an unknown answer is expected to take until the first one has finished."""
 MAX_IDLE_CLASSES = 256
 """Empty priority classes beyond this many are forgotten, with their overdue counts."""
-
-_Account = tuple[int, float, float]
 
 
 class Queue:
@@ -61,11 +59,11 @@ class Queue:
         self.policy = policy
         self.overdue_after, self.overdue_every, self.weights = overdue_after, overdue_every, weights
         self.now = -math.inf
-        self._classes: dict[int, _Class] = {}
+        self._classes: dict[int, PriorityClass] = {}
         self._priorities: list[int] = []
         self._entries: dict[str, Entry] = {}
         self._pushed: dict[int, Entry] = {}
-        self._undo: dict[int, tuple[_Account, _Account]] = {}
+        self._undo: dict[int, tuple[Account, Account]] = {}
         self._charges: dict[int, float] = {}
         self._ended: list[tuple[Entry, int]] = []
         self._head: Entry | None = None
@@ -147,7 +145,7 @@ class Queue:
         """Undo a pop: the entry keeps its place and its charge is refunded."""
         if entry.request.id in self._entries:
             raise QueueError(f"request {entry.request.id!r} already waits")
-        waiting = self._classes.setdefault(entry.request.priority, _Class(self))
+        waiting = self._class(entry.request.priority)
         before, after = self._undo.pop(entry.sequence, (None, None))
         charge, last = self._charges.pop(entry.sequence, 0.0), waiting.account(entry) == after
         self._entries[entry.request.id] = entry
@@ -173,7 +171,12 @@ class Queue:
         """Learn that an admitted entry's answer ended after so many tokens."""
         self._done += 1
         self._tokens += tokens
-        self._ended.append((entry, tokens))
+        if self.weights is not None:
+            self._ended.append((entry, tokens))
+
+    def dropped(self, entry: Entry) -> None:
+        """Forget an admitted entry that ended without an answer to learn from: cancelled, failed or aborted."""
+        self._charges.pop(entry.sequence, None)
 
     def _correct(self) -> None:
         for entry, tokens in self._ended:
@@ -183,9 +186,15 @@ class Queue:
                 waiting.correct(entry, tokens - charge)
         self._ended.clear()
 
+    def _class(self, priority: int) -> PriorityClass:
+        found = self._classes.get(priority)
+        if found is None:
+            found = self._classes[priority] = PriorityClass(self)
+        return found
+
     def _place(self, entry: Entry) -> None:
         priority = entry.request.priority
-        waiting = self._classes.setdefault(priority, _Class(self))
+        waiting = self._class(priority)
         if not len(waiting):
             insort(self._priorities, priority)
         waiting.push(entry)
@@ -197,104 +206,3 @@ class Queue:
         self._classes[priority].remove(entry)
         if not len(self._classes[priority]):
             del self._priorities[bisect_left(self._priorities, priority)]
-
-
-class _Class:
-    """The waiting requests of one priority: an overdue lane beside tenants' lanes."""
-
-    def __init__(self, queue: Queue) -> None:
-        self.queue = queue
-        self.since = 0
-        self._waiting: dict[int, Entry] = {}
-        self._arrivals: list[tuple[float, int]] = []
-        self._tenants: dict[str, Lanes] = {}
-        self._spent: dict[str, float] = {}
-        self._virtual = 0.0
-        self._mean = 1.0
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def push(self, entry: Entry) -> None:
-        self._lanes(entry).push(entry)
-        self._waiting[entry.sequence] = entry
-        heapq.heappush(self._arrivals, (entry.request.arrival, entry.sequence))
-
-    def remove(self, entry: Entry) -> None:
-        del self._waiting[entry.sequence]
-        tenant = self._tenant(entry)
-        self._tenants[tenant].remove(entry)
-        if self.queue.weights is not None and not len(self._tenants[tenant]):
-            del self._tenants[tenant]
-        if len(self._arrivals) > 2 * len(self._waiting) + 64:
-            self._arrivals = [(e.request.arrival, e.sequence) for e in self._waiting.values()]
-            heapq.heapify(self._arrivals)
-
-    def rest(self) -> None:
-        """Once nobody waits, no tenant owes another anything."""
-        if self.queue.weights is not None and not self._waiting:
-            self._spent.clear()
-            self._virtual = 0.0
-
-    def reorder(self, now: float, mean: float) -> None:
-        self._mean = mean
-        for lanes in self._tenants.values():
-            lanes.reorder(now, mean)
-
-    def oldest(self) -> Entry:
-        """The earliest arrival; somebody must wait."""
-        while self._arrivals[0][1] not in self._waiting:
-            heapq.heappop(self._arrivals)
-        return self._waiting[self._arrivals[0][1]]
-
-    def overdue(self) -> Entry | None:
-        """The oldest, if it fell due by the frozen time."""
-        bound = self.queue.overdue_after
-        if bound is None:
-            return None
-        oldest = self.oldest()
-        return oldest if self.queue.now >= oldest.request.arrival + bound else None
-
-    def head(self) -> Entry:
-        if self.since >= self.queue.overdue_every - 1 and (overdue := self.overdue()) is not None:
-            return overdue
-        if len(self._tenants) == 1:
-            return next(iter(self._tenants.values())).head()
-        least = min(self._spent[tenant] for tenant in self._tenants)
-        first = [lanes for tenant, lanes in self._tenants.items() if self._spent[tenant] == least]
-        return min(first, key=Lanes.head_order).head()
-
-    def charge(self, entry: Entry) -> float:
-        """Note an admission; the tokens charged to its tenant."""
-        by_lane = self.since >= self.queue.overdue_every - 1 and self.overdue() is entry
-        self.since = 0 if by_lane else min(self.since + 1, self.queue.overdue_every - 1)
-        if self.queue.weights is None:
-            return 0.0
-        if not by_lane:  # its tenant may be far ahead of the others: no measure for newcomers
-            self._virtual = max(self._virtual, self._spent[self._tenant(entry)])
-        self.correct(entry, entry.expected)
-        return entry.expected
-
-    def account(self, entry: Entry) -> _Account:
-        """All that a charge changes."""
-        return self.since, self._virtual, self._spent.get(self._tenant(entry), 0.0)
-
-    def restore(self, entry: Entry, account: _Account) -> None:
-        self.since, self._virtual, self._spent[self._tenant(entry)] = account
-
-    def correct(self, entry: Entry, tokens: float) -> None:
-        """Charge a tenant some tokens more, or fewer; debts never become savings."""
-        tenant = self._tenant(entry)
-        if self.queue.weights is not None and tenant in self._spent:
-            self._spent[tenant] = max(0.0, self._spent[tenant] + tokens / self.queue.weights.get(tenant, 1.0))
-
-    def _tenant(self, entry: Entry) -> str:
-        return "" if self.queue.weights is None else entry.request.tenant
-
-    def _lanes(self, entry: Entry) -> Lanes:
-        tenant = self._tenant(entry)
-        if tenant not in self._tenants:
-            self._tenants[tenant] = Lanes(self.queue.policy)
-            self._tenants[tenant].reorder(self.queue.now, self._mean)
-            self._spent[tenant] = max(self._spent.get(tenant, 0.0), self._virtual)  # whoever comes back saved nothing
-        return self._tenants[tenant]

@@ -1,6 +1,7 @@
 """What several tests share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,12 @@ def shared_data():
         return pytest.skip(f"no shared data: set {VARIABLE} to the directory that holds {name}")
 
     return find
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without a GPU, tests that need one are deselected, and counted in the last line."""
+    if shutil.which("nvidia-smi") is None:
+        for_gpu = [item for item in items if item.get_closest_marker("gpu")]
+        if for_gpu:
+            config.hook.pytest_deselected(items=for_gpu)
+            items[:] = [item for item in items if item not in for_gpu]

@@ -1,5 +1,6 @@
 """Small simulations, made by Hypothesis."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -148,8 +149,6 @@ def slot_rules():
 
 def roomy(rules, workload):
     """The same rules with enough memory and budget that every job can end."""
-    from dataclasses import replace
-
     blocks, budget = rules.blocks, rules.token_budget
     for prompt, output in zip(workload.prompt_tokens.tolist(), workload.output_tokens.tolist(), strict=True):
         if blocks is not None:

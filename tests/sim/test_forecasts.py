@@ -168,7 +168,7 @@ def test_real_errors_carry_over_by_percentile():
 
 @pytest.fixture
 def bert(shared_data):
-    with gzip.open(shared_data / "arrivals" / "ssjf_vicuna13b_bert_predictions.csv.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(shared_data("arrivals/ssjf_vicuna13b_bert_predictions.csv.gz"), "rt", encoding="utf-8") as file:
         rows = [(int(row["output_tokens"]), int(row["pred_class5"])) for row in csv.DictReader(file)]
     return np.array(rows, dtype=np.int64).T
 

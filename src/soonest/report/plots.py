@@ -142,7 +142,7 @@ def picture(drawing: Drawing) -> bytes:
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     panels = bool(drawing.curves) + bool(drawing.bands)
-    figure = Figure(figsize=(7.2 if panels == 1 else 13.0, 4.8), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7.2 if panels == 1 else 13.0, 5.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(1, panels, squeeze=False)[0])
     if drawing.curves:
@@ -188,7 +188,7 @@ def _finish(axes: Axes, x: str, y: str) -> None:
     axes.grid(visible=True, which="major", color="#E5E5E5", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.95), fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=8, frameon=False)
 
 
 def _tick(value: float, _position: float) -> str:

@@ -12,6 +12,7 @@ from soonest.policies import policy
 from soonest.report import Gaps, Row, Summary, interval, summarise
 from soonest.report.measures import jct
 from soonest.sim import service_times, simulate
+from soonest.sim.simulate import kernel_obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 
     from soonest.core import Records
     from soonest.report import Interval
+    from soonest.sim import Workload
+    from soonest.sim.simulate import Backend
     from soonest.studies.arm import Arm
     from soonest.studies.scenario import Scenario
+
+WORTH_COMPILING_FOR = 500_000
+"""Requests in all simulations together from which on loading the compiled kernel pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Comparison:
         service = service_times(workload, scenario.options)
         for arm in self.arms:
             told = workload.believing(scenario.beliefs(arm.forecast, workload, repetition))
-            result = simulate(told, arm.policy, scenario.options, backend=scenario.backend)
+            result = simulate(told, arm.policy, scenario.options, backend=self._backend(told, arm))
             summary = summarise(
                 result.records,
                 gaps=Gaps(result.gap_edges, result.gap_counts),
@@ -104,6 +110,14 @@ class Comparison:
             run = Run(arm, load, workload.rate, repetition, summary)
             self.runs.append(run)
             self.watch(run, result.records)
+
+    def _backend(self, workload: Workload, arm: Arm) -> Backend:
+        """Many small simulations are worth compiling for, as one large one is."""
+        scenario = self.scenario
+        if scenario.backend != "auto" or self.size * scenario.size < WORTH_COMPILING_FOR:
+            return scenario.backend
+        possible = kernel_obstacle(workload, policy(arm.policy), scenario.options) is None
+        return "kernel" if possible else "python"
 
 
 def latencies(records: Mapping[str, Sequence[Records]]) -> dict[str, NDArray[np.float64]]:

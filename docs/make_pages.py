@@ -1,0 +1,205 @@
+"""Fill the generated parts of the documentation from the code: python docs/make_pages.py.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- /generated -->`. The tests fail when one is not current.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer.main
+
+from soonest.cli import app
+from soonest.data import CATALOGUE, FORMATS
+from soonest.data.tables import LAYOUTS
+from soonest.policies import BUILT_IN, policy
+from soonest.report import MEASURES
+from soonest.sim import PRESETS, SOURCES
+from soonest.sim.steptime import SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from soonest.core import Numbers, Policy
+
+ROOT = Path(__file__).parents[1]
+PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+
+
+def pages() -> Iterator[tuple[Path, str, str]]:
+    """Every page with generated parts: its path, what it says, and what it should say."""
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        text = path.read_text(encoding="utf-8")
+        up = "../" * (len(path.relative_to(ROOT).parts) - 1)
+        filled = PART.sub(lambda m, up=up: f"{m[1]}\n{PARTS[m['name']](up)}\n\n{m[3]}", text)  # type: ignore[misc]
+        if PART.search(text):
+            yield path, text, filled
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    body = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in (" | ".join(heads), " | ".join("---" for _ in heads), *body))
+
+
+def policies(up: str) -> str:
+    """Every built-in policy with its answers, read off its coefficients."""
+    heads = ("policy", "rank (lowest first)", "reserve", "keep (smallest goes first)", "needs", "source")
+    return table(heads, (_policy_row(kind, up) for kind in BUILT_IN.values()))
+
+
+def _policy_row(kind: type[Policy], up: str) -> list[str]:
+    made = policy(kind.name)
+    file = Path(inspect.getfile(kind)).relative_to(ROOT).as_posix()
+    rows = made.numbers or ()
+    answers = [" or ".join(dict.fromkeys(say(row) for row in rows)) for say in (_rank, _reserve, _keep)]
+    return [f"[`{kind.name}`]({up}{file})", *answers, ", ".join(sorted(kind.needs)) or "nothing", kind.source]
+
+
+def _rank(row: Numbers) -> str:
+    estimate = f"estimate (first: {'high' if row.first_high else 'low'})"
+    terms = [(row.estimate, estimate), (row.expected, "expected tokens")]
+    if row.estimate or row.expected or row.ratio:
+        terms += [(-row.age, "seconds waited"), (-row.ratio, "seconds waited / expected tokens")]
+    else:
+        terms.append((row.age, "arrival"))
+    said = " + ".join(_term(factor, word) for factor, word in terms if factor)
+    return said.replace("+ -", "- ")
+
+
+def _reserve(row: Numbers) -> str:
+    return "its estimate" if row.reserve_estimate else "the next token"
+
+
+def _keep(row: Numbers) -> str:
+    terms = (
+        (row.keep_admitted, "admission"),
+        (row.keep_estimate, "estimate"),
+        (row.keep_live, "max(estimate, tokens)"),
+    )
+    return " + ".join(_term(factor, word) for factor, word in terms if factor)
+
+
+def _term(factor: float, word: str) -> str:
+    return {1.0: word, -1.0: f"-{word}"}.get(factor) or f"{factor:g} x {word}"
+
+
+def sources(_up: str) -> str:
+    """Every forecast source with its sentence."""
+    return table(("source", "what it forecasts"), ((f"`{name}`", source.doc) for name, source in SOURCES.items()))
+
+
+def presets(_up: str) -> str:
+    """Every step-time preset in microseconds."""
+    fields = ("iteration", "per_sequence", "per_prefill_token", "per_context_token")
+    heads = ("preset", "iteration µs", "sequence µs", "prefill token µs", "context token µs", "startup iterations")
+    rows = (
+        (f"`{name}`", *(f"{getattr(step, field) / SECOND * 1e6:,.10g}" for field in fields), str(step.startup))
+        for name, step in PRESETS.items()
+    )
+    return table(heads, rows)
+
+
+def formats(_up: str) -> str:
+    """Every trace format with the columns or fields that it needs."""
+    objects = {
+        "mooncake": "`timestamp` (ms), `input_length`, `output_length`, `hash_ids`, one JSON object a line",
+        "log": "Mooncake's fields, and perhaps `tenant`, `model`, `predicted`, `block_tokens`",
+        "prompts": "`prompt`, `output_tokens` (vLLM) or `text_input`, `output_length` (aiperf), one JSON object a line",
+        "sharegpt": "a JSON list of objects with `conversations`: turn 0 is the prompt, turn 1 the answer",
+    }
+    columns = {name: ", ".join(f"`{c}`" for c in layout.required) for name, layout in LAYOUTS.items()}
+    spare = {name: ", ".join(f"`{c}`" for c in layout.spare) for name, layout in LAYOUTS.items()}
+    says = {name: text + (f", and perhaps {spare[name]}" if spare[name] else "") for name, text in columns.items()}
+    return table(("format", "what it needs"), ((f"`{name}`", (says | objects)[name]) for name in FORMATS))
+
+
+def catalogue(_up: str) -> str:
+    """Every public trace by name."""
+    heads = ("name", "what it is", "licence", "file", "SHA-256")
+    rows = (
+        (f"`{name}`", t.about, t.licence, f"[`{t.file}`]({t.url})", f"`{t.sha256[:12]}…`" if t.sha256 else "on trust")
+        for name, t in CATALOGUE.items()
+    )
+    return table(heads, rows)
+
+
+def measures(_up: str) -> str:
+    """Every measure with its formula."""
+    heads = ("measure", "formula", "unit", "key in JSON", "source", "what it says")
+    rows = (
+        (
+            f"{m.label} (`{name}`)",
+            f"`{m.formula}`",
+            m.unit,
+            f"`…{m.key}`" if m.function is not None and f"_{m.key}" in _SPREAD else f"`{m.key}`",
+            m.source,
+            _sentence(m.function) if m.function is not None else "The most KV cache held in an iteration.",
+        )
+        for name, m in MEASURES.items()
+    )
+    return table(heads, rows)
+
+
+_SPREAD = {"_e2el_ms", "_ttft_ms", "_tpot_ms", "_itl_ms", "_queue_ms", "_slowdown"}
+"""Keys that stand behind a statistic: `mean_`, `median_`, `std_`, `p99_` and so on."""
+
+
+def flags(_up: str) -> str:
+    """Every command with every flag."""
+    group = typer.main.get_command(app)
+    commands = {"soonest": group} | {f"soonest {name}": c for name, c in getattr(group, "commands", {}).items()}
+    return "\n\n".join(_command(name, command) for name, command in commands.items())
+
+
+def _command(name: str, command: object) -> str:
+    prefix = name.replace(" ", "_").replace("-", "_").upper()
+    rows = []
+    for flag in getattr(command, "params", ()):
+        long = next((o for o in flag.opts if o.startswith("--")), flag.opts[0].upper())
+        names = ", ".join(f"`{o}`" for o in (long, *(o for o in flag.opts if o.startswith("-") and o != long)))
+        variable = f"`{prefix}_{flag.name.upper()}`" if long.startswith("--") else ""
+        if flag.name not in {"help", "install_completion", "show_completion"}:
+            rows.append((names, flag.help or "", _default(flag.default, required=flag.required), variable))
+    text = (getattr(command, "help", "") or "").strip()
+    heads = ("flag", "what it does", "default", "variable")
+    return "\n\n".join(part for part in (f"## {name}", text, table(heads, rows) if rows else "") if part)
+
+
+def _default(value: object, *, required: bool) -> str:
+    if required:
+        return "required"
+    if value is None or value is False or value == []:
+        return "off" if value is False else ""
+    return f"`{', '.join(map(str, value)) if isinstance(value, list) else value}`"
+
+
+def _sentence(thing: Callable[..., object]) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "catalogue": catalogue,
+    "flags": flags,
+    "formats": formats,
+    "measures": measures,
+    "policies": policies,
+    "presets": presets,
+    "sources": sources,
+}
+
+
+def main() -> None:
+    """Rewrite the pages that are not current."""
+    for path, text, filled in pages():
+        if text != filled:
+            path.write_text(filled, encoding="utf-8")
+            sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -83,8 +83,9 @@ class Memory:
         """Tokens held in the k-th coming iteration, by what is reserved."""
         reserve = run.reserve or 0
         late = 0 if run.emits else 1
-        if self.policy.holds_overdue and run.entry.generated >= reserve:
+        if self.policy.holds and run.entry.generated >= reserve:
             return self.tokens(run) - late
-        if k > max(reserve - run.entry.generated, 1) + late:
-            return 0
+        last = max(reserve - run.entry.generated, 1) + late
+        if k > last:
+            return self.tokens(run) + last - 1 - late if self.policy.holds else 0
         return self.tokens(run) + k - 1 - late

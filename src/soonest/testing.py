@@ -55,8 +55,8 @@ def _check_words(policy: Policy) -> None:
         raise _broken(policy, "its class must have a docstring of at least one sentence")
     if not isinstance(policy.needs, frozenset) or not all(isinstance(need, Need) for need in policy.needs):
         raise _broken(policy, f"`needs` must be a frozenset of soonest.core.Need, not {policy.needs!r}")
-    if not isinstance(policy.holds_overdue, bool):
-        raise _broken(policy, f"`holds_overdue` must be True or False, not {policy.holds_overdue!r}")
+    if not isinstance(policy.holds, bool):
+        raise _broken(policy, f"`holds` must be True or False, not {policy.holds!r}")
 
 
 def _ask(policy: Policy, entry: Entry) -> Answers:

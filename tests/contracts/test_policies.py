@@ -147,7 +147,7 @@ def answers(question, value):
         (code(__doc__="word"), "docstring"),
         (code(needs={Need.EVICT}), "`needs`"),
         (code(needs=frozenset({"evict and more"})), "`needs`"),
-        (code(holds_overdue=None), "`holds_overdue`"),
+        (code(holds=None), "`holds`"),
     ],
 )
 def test_a_broken_law_is_found_and_named(broken, law):

@@ -18,15 +18,16 @@ class Runner:
     left: int
 
     def held(self, tick, first, *, stays):
-        """Tokens at a future tick: everyone holds at `first`, later only who is predicted to run, or overdue stays."""
-        if tick <= max(first, self.left):
+        """Tokens at a future tick: everyone holds at `first`, later only who is predicted to run, or all who stay."""
+        last = max(first, self.left)
+        if tick <= last:
             return self.size + tick - 1
-        return self.size + first - 1 if stays and self.left < first else 0
+        return self.size + last - 1 if stays else 0
 
 
 class Reference:
-    def __init__(self, rules, holds_overdue):
-        self.rules, self.holds_overdue, self.runners = rules, holds_overdue, []
+    def __init__(self, rules, holds):
+        self.rules, self.holds, self.runners = rules, holds, []
 
     def runner(self, entry, reserve):
         size = entry.request.prompt_tokens + entry.generated + (1 if self.rules.newest_held else 0)
@@ -52,8 +53,8 @@ class Reference:
         last = first if reserve is None else max(first, ahead + new.left, *(r.left for r in self.runners))
         for tick in range(first, last + 1):
             start = tick - ahead
-            peak = self.blocks(new.size + start - 1) if start <= new.left else 0
-            peak += sum(self.blocks(r.held(tick, first, stays=self.holds_overdue)) for r in self.runners)
+            peak = self.blocks(new.size + min(start, new.left) - 1) if start <= new.left or self.holds else 0
+            peak += sum(self.blocks(r.held(tick, first, stays=self.holds)) for r in self.runners)
             if peak > limit:
                 return False
         return True
@@ -115,7 +116,7 @@ def take(load, reference, step, number):
 )
 def test_the_load_agrees_with_walking_every_trajectory(size, newest, overdue, many, steps, asking):
     rules = Rules(blocks=1000, block_size=size, newest_held=newest)
-    load, reference = Load(rules, holds_overdue=overdue), Reference(rules, overdue)
+    load, reference = Load(rules, holds=overdue), Reference(rules, overdue)
     for number, step in enumerate([("add", facts) for facts in many] + steps):
         take(load, reference, step, number)
         assert len(load) == len(reference.runners)
@@ -178,10 +179,20 @@ def test_an_idle_engine_admits_anyone():
 
 @pytest.mark.parametrize(("holds", "fits"), [(False, True), (True, False)])
 def test_an_attempt_past_its_reserve_ends_next_or_stays_as_the_policy_wants(holds, fits):
-    load = Load(Rules.paper(10), holds_overdue=holds)
+    load = Load(Rules.paper(10), holds=holds)
     load.add(Entry(Request("a", 0.0, 3), sequence=0), 1)
     load.advance(2)  # one token past its reserve: 6 at the next tick
     assert load.fits(Entry(Request("b", 0.0, 2), sequence=1), 3, 9) is fits  # 3, 4, 5 beside 6
+
+
+def test_a_policy_that_holds_counts_on_nobody_ending():
+    load = Load(Rules.paper(10), holds=True)
+    load.add(Entry(Request("a", 0.0, 1), sequence=0), 2)  # 2, then 3, and 3 for ever
+    assert load.fits(Entry(Request("b", 0.0, 1), sequence=1), 6, 10)
+    assert not load.fits(Entry(Request("b", 0.0, 1), sequence=1), 6, 9)
+    free = Load(Rules.paper(10))
+    free.add(Entry(Request("a", 0.0, 1), sequence=0), 2)
+    assert free.fits(Entry(Request("b", 0.0, 1), sequence=1), 6, 7)
 
 
 def test_kept_tokens_count_in_what_is_held_and_not_in_what_remains():

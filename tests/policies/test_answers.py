@@ -109,7 +109,7 @@ def test_a_randomized_attempt_survives_each_token_past_its_estimate_with_its_haz
     assert chosen.quantum(asked, share * (1 - 1e-9)) > age
     assert chosen.quantum(asked, min(1.0, share * (1 + 1e-9))) <= max(age, estimate)
     assert chosen.quantum(asked, 1.0) == estimate
-    assert chosen.holds_overdue
+    assert chosen.holds
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_wrapper_changes_the_rank_alone(wrapper, inner):
     assert outer.evicted(asked) == inner.evicted(asked)
     assert outer.quantum(asked, 0.3) == inner.quantum(asked, 0.3)
     assert outer.row(asked.request) == inner.row(asked.request)
-    assert (outer.needs, outer.holds_overdue) == (inner.needs, inner.holds_overdue)
+    assert (outer.needs, outer.holds) == (inner.needs, inner.holds)
     assert (outer.numbers is None) == (inner.numbers is None)
 
 

@@ -26,12 +26,13 @@ class Load:
     overflow; `fits` is the look-ahead of Jaillet et al., 2025 (arXiv:2502.07115): would the peak, if everyone ran to
     what the policy reserves and then ended, stay within the limit? It checks predicted ends only, which is exact:
     between them memory never falls. A reserve of `None` asks for the next tick alone, which is allocate-now.
-    An entry past its reserve counts as ending at the next tick; with `holds_overdue` it stays at its size instead.
+    An entry past its reserve counts as ending at the next tick. With `holds` nobody is predicted to end: each stays at
+    the size at which its reserve is used up.
     """
 
-    def __init__(self, rules: Rules, *, holds_overdue: bool = False) -> None:
+    def __init__(self, rules: Rules, *, holds: bool = False) -> None:
         self.rules = rules
-        self.holds_overdue = holds_overdue
+        self.holds = holds
         self.tick = 0
         self.next_blocks = 0
         self._shares: dict[int, _Share] = {}
@@ -105,6 +106,9 @@ class Load:
             return False
         if reserve is None or (end <= first and self._by_end[-1][0] <= first):
             return True
+        if self.holds:
+            held = sum(self.rules.blocks_for(s.offset + max(s.end, first)) for s in self._shares.values())
+            return held + self.rules.blocks_for(offset + end) <= limit
         return self._peak_fits(offset, end, first, limit)
 
     def _predict(self, entry: Entry, reserve: int | None) -> tuple[int, int]:
@@ -118,7 +122,6 @@ class Load:
         later = bisect_left(self._by_end, (first, -1))
         ends = [(e, shares[sequence].offset) for e, sequence in self._by_end[later:]]
         insort(ends, (end, offset))
-        limit -= self._overdue_blocks(later, first)
         spread = self.rules.block_size - 1
         tokens = count = 0
         for i in range(len(ends) - 1, -1, -1):
@@ -133,9 +136,3 @@ class Load:
             if (held + count * spread) // (spread + 1) > limit and sum(blocks_for(o + at) for _, o in ends[i:]) > limit:
                 return False
         return True
-
-    def _overdue_blocks(self, overdue: int, first: int) -> int:
-        if not self.holds_overdue:
-            return 0
-        late = (self._shares[sequence].offset for _, sequence in self._by_end[:overdue])
-        return sum(self.rules.blocks_for(offset + first) for offset in late)

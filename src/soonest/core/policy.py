@@ -34,8 +34,8 @@ class Policy:
     """The paper or system it comes from."""
     needs: frozenset[Need] = frozenset()
     """What the host must give."""
-    holds_overdue: bool = False
-    """Whether the look-ahead keeps an attempt past its estimate at its present size, instead of ending it next step."""
+    holds: bool = False
+    """Whether the look-ahead counts on nobody ending: each holds what it reserves, or its size once past that."""
 
     @property
     def numbers(self) -> tuple[Numbers, ...] | None:

@@ -13,5 +13,5 @@ class AMinRandomized(Plain):
     name = "a_min_randomized"
     source = "A_min's analysis (arXiv:2508.14544)"
     needs = frozenset({Need.EVICT, Need.QUANTUM, Need.RESTART})
-    holds_overdue = True
+    holds = True
     rows = (Numbers(first_low=1, first_high=0, estimate=1, reserve_estimate=True, plus=1, quantum_hazard=True),)

@@ -11,7 +11,7 @@ class Wrapper(Policy):
             raise PolicyError(f"{self.name} wraps a policy, got {inner!r}: write for example {self.name}(shortest)")
         self.inner = inner
         self.needs = inner.needs
-        self.holds_overdue = inner.holds_overdue
+        self.holds = inner.holds
         rows = inner.numbers
         self._rows = None if rows is None else tuple(self._row_around(row) for row in rows)
 

@@ -64,7 +64,7 @@ class Batch:
     ) -> None:
         self.rules, self.step_time, self.policy = rules, step_time, policy
         self.queue, self.tally, self.seed, self.prefixes = queue, tally, seed, prefixes
-        self.load = Load(rules, holds_overdue=policy.holds_overdue)
+        self.load = Load(rules, holds=policy.holds)
         self.running: dict[int, Member] = {}
         self._keeps_by_admission = keeps_by_admission(policy)
         self.dirty = False

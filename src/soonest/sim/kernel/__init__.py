@@ -100,7 +100,7 @@ def _conditions(policy: Policy, options: Options) -> NDArray[np.void]:
         "overdue": options.overdue_after is not None,
         "overdue_after": float(options.overdue_after or 0.0),
         "overdue_every": options.overdue_every,
-        "holds_overdue": policy.holds_overdue,
+        "holds": policy.holds,
         "reserves": any(row.reserve_estimate for row in policy.numbers or ()),
         "by_admission": keeps_by_admission(policy),
         "latest": LATEST,

@@ -113,9 +113,11 @@ def fits(s: State, c: Conditions, offset: int, end: int, limit: int, ahead: int,
         return True
     size = c.block_size
     later = _first_end(s, first)
-    if c.holds_overdue:
-        for i in range(later):
-            limit -= blocks_for(c, s.slots[s.ends[i].owner].offset + first)
+    if c.holds:
+        held = blocks_for(c, offset + end)
+        for i in range(s.reg[0].ends):
+            held += blocks_for(c, s.slots[s.ends[i].owner].offset + max(s.ends[i].end, first))
+        return held <= limit
     tokens, count, mine = 0, 0, True
     i = s.reg[0].ends - 1
     while i >= later or mine:

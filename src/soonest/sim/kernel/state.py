@@ -40,7 +40,7 @@ CONDITIONS = np.dtype(
         *((name, np.int64) for name in ("newest_held", "max_evictions", "startup", "seed", "overdue_every", "latest")),
         *((name, np.int64) for name in ("iteration", "per_sequence", "per_prefill_token", "per_context_token")),
         *((name, np.float64) for name in ("clear", "timeout", "overdue_after")),
-        *((name, np.bool_) for name in ("overdue", "holds_overdue", "reserves", "by_admission")),
+        *((name, np.bool_) for name in ("overdue", "holds", "reserves", "by_admission")),
     ],
     align=True,
 )

@@ -27,20 +27,21 @@ from soonest.report import write_json
 from soonest.sim import PRESETS, Options, Workload, beliefs, saturation, simulate
 
 BLOCKS = 12_000
-CASES = [
+SIZES = ((10**5, 10**4), (10**6, 10**5))
+STATIC, LEARNING, RATIO = ("fcfs", "shortest"), ("a_max", "a_min"), "response_ratio(shortest)"
+CASES: list[tuple[str, str, bool, int, int, str, int | None]] = [
     # policy, forecast, memory binds, requests, waiting, backend, at least (requests/s)
-    *[(p, "oracle", False, n, w, "kernel", 300_000) for p in ("fcfs", "shortest") for n, w in ((10**5, 10**4), (10**6, 10**5))],
-    *[(p, "oracle", False, 10**6, 10**4, "kernel", 300_000) for p in ("fcfs", "shortest")],
-    *[(p, "oracle", True, n, w, "kernel", 300_000) for p in ("fcfs", "shortest") for n, w in ((10**5, 10**4), (10**6, 10**5))],
-    *[(p, "around(0.5)", b, n, w, "kernel", 30_000) for p in ("a_max", "a_min") for b in (False, True) for n, w in ((10**5, 10**4), (10**6, 10**5))],
-    ("response_ratio(shortest)", "oracle", False, 10**5, 10**4, "kernel", 30_000),
-    ("response_ratio(shortest)", "oracle", True, 10**5, 10**4, "kernel", 30_000),
-    ("response_ratio(shortest)", "noise(0.5)", False, 10**5, 10**4, "kernel", 30_000),
-    ("response_ratio(shortest)", "oracle", False, 10**6, 10**5, "kernel", None),
+    *[(p, "oracle", binds, n, w, "kernel", 300_000) for p in STATIC for binds in (False, True) for n, w in SIZES],
+    *[(p, "oracle", False, 10**6, 10**4, "kernel", 300_000) for p in STATIC],
+    *[(p, "around(0.5)", binds, n, w, "kernel", 30_000) for p in LEARNING for binds in (False, True) for n, w in SIZES],
+    (RATIO, "oracle", False, 10**5, 10**4, "kernel", 30_000),
+    (RATIO, "oracle", True, 10**5, 10**4, "kernel", 30_000),
+    (RATIO, "noise(0.5)", False, 10**5, 10**4, "kernel", 30_000),
+    (RATIO, "oracle", False, 10**6, 10**5, "kernel", None),
     ("fcfs", "oracle", False, 10**5, 10**4, "python", 10_000),
     ("code", "oracle", False, 10**5, 10**4, "python", 10_000),
     ("code", "oracle", True, 10**5, 10**4, "python", 10_000),
-]  # fmt: skip
+]
 
 
 class Code(Policy):
@@ -120,10 +121,12 @@ def main() -> None:
         import numba  # noqa: PLC0415 - only for its version
 
         versions = {"python": platform.python_version(), "numpy": np.__version__, "numba": numba.__version__}
-        command = "python benchmarks/sim_speed.py --trace azure_conv_2023.csv.gz --out benchmarks/results/sim_speed.json"
+        shown = (
+            "python benchmarks/sim_speed.py --trace azure_conv_2023.csv.gz --out benchmarks/results/sim_speed.json"
+        )
         write_json(
             given.out,
-            {"command": command, "seed": 1, "versions": versions, "cores_used": 1, "growth": growth, "rows": rows},
+            {"command": shown, "seed": 1, "versions": versions, "cores_used": 1, "growth": growth, "rows": rows},
         )
 
 

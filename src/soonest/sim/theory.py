@@ -107,6 +107,16 @@ def a_ell_ratio(alpha: float) -> float:
     return 1 + alpha / (2 * (1 - alpha)) if _share(alpha) <= 0.5 else 1 + 2 * alpha**2
 
 
+def a_ell_mixture(low: int, high: int, share: float) -> float:
+    """A_ell's ratio to H-SF when a `share` p of the answers has `low` tokens, and r = 1 - p have `high`.
+
+    For s = 0, in the fluid limit: everyone is tried for l tokens, the long run behind them in rounds of area u^2.
+    (p l^2 + 2 r l^2 + r^2 u^2) / (l^2 (p^2 + 2 p r) + u^2 r^2); its maximum over p is `a_ell_ratio` for l/u <= 1/2.
+    """
+    p, r = share, 1 - share
+    return (p * low**2 + 2 * r * low**2 + r * r * high**2) / (low**2 * (p * p + 2 * p * r) + high**2 * r * r)
+
+
 def a_max_bound(alpha: float) -> float:
     """A_max's total latency is at most (1 / alpha) (1 + 1 / alpha) / 2 times that of H-SF (arXiv:2508.14544)."""
     return (1 / _share(alpha)) * (1 + 1 / alpha) / 2

@@ -121,9 +121,7 @@ def main() -> None:
         import numba  # noqa: PLC0415 - only for its version
 
         versions = {"python": platform.python_version(), "numpy": np.__version__, "numba": numba.__version__}
-        shown = (
-            "python benchmarks/sim_speed.py --trace azure_conv_2023.csv.gz --out benchmarks/results/sim_speed.json"
-        )
+        shown = "python benchmarks/sim_speed.py --trace azure_conv_2023.csv.gz --out benchmarks/results/sim_speed.json"
         write_json(
             given.out,
             {"command": shown, "seed": 1, "versions": versions, "cores_used": 1, "growth": growth, "rows": rows},

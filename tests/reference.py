@@ -181,6 +181,7 @@ class Reference:
                 out = [min(engine.running, key=lambda r: (self.policy.keep(r.entry), -r.entry.sequence))]
             for run in out:
                 self.evict(engine, run)
+                engine.left += run.granted
             engine.evicted = True
             rounds += 1
 

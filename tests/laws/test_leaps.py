@@ -130,7 +130,7 @@ WRITTEN = {
         ],
         engines=3,
     ),
-    "what was granted to the evicted is not given back": written(
+    "what was granted to the evicted is there for others": written(
         "fcfs", Rules(slots=2, token_budget=2, blocks=4), [(0, 2, exact(2)), (1, 2, exact(2))]
     ),
 }

@@ -4,8 +4,8 @@
 
 First the theory papers' rounds: 2,000 requests at once, M = 16,492 tokens, log-normal lengths (mean 85.3, median 45,
 clipped to 1,000; prompts mean 40.6, median 11), total latency as a ratio to H-SF; and two-point lengths at their
-worst mixture. Then an engine: the trace at load 1.2, vLLM's rules, 100,000 tokens of KV cache, h100-8b step times, mean JCT as
-a ratio to `fcfs`. Means of the seeds with 95 % confidence intervals.
+worst mixture. Then an engine: the trace at load 1.2, vLLM's rules, 100,000 tokens of KV cache, h100-8b step times,
+mean JCT as a ratio to `fcfs`. Means of the seeds with 95 % confidence intervals.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ def run(workload: Workload, policy: Policy, options: Options) -> Result:
         stops=np.full(len(slots), k.BIG),
         lanes=lanes,
         room=np.zeros(len(jobs), dtype=k.ROOM),
+        hall=np.zeros(len(jobs), dtype=k.HALL),
         phases=np.zeros(options.rules.block_size, dtype=np.int64),
         ends=np.zeros(len(slots) + 1, dtype=k.END),
         edges=GAP_EDGES,

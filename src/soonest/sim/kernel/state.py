@@ -93,9 +93,11 @@ LANE = np.dtype(
 )
 """A heap of waiting jobs with one slope; lane 0 holds the unknown. `active` lists the lanes in use."""
 
-ROOM = np.dtype([("base", np.float64), *((name, np.int64) for name in ("heap", "pending", "aged"))], align=True)
-"""Places for as many jobs as there are: the lanes' heaps of jobs by base side by side, those pushed since, and a heap
-by arrival."""
+ROOM = np.dtype([("base", np.float64), ("heap", np.int64)], align=True)
+"""Places for as many jobs as there are: the lanes' heaps of jobs by base, side by side."""
+
+HALL = np.dtype([("pending", np.int64), ("aged", np.int64)])
+"""As many places again: jobs pushed since the last `reorder`, and a heap of jobs by arrival for the overdue lane."""
 
 END = np.dtype([("end", np.int64), ("owner", np.int64)])
 """A predicted end and its slot, kept sorted."""
@@ -114,6 +116,7 @@ class State(NamedTuple):
     stops: np.ndarray
     lanes: np.ndarray
     room: np.ndarray
+    hall: np.ndarray
     phases: np.ndarray
     ends: np.ndarray
     edges: np.ndarray

@@ -65,7 +65,7 @@ def _set(s: State, c: Conditions, start: int, i: int, base: float, job: int) -> 
 @compiled
 def push(s: State, job: int) -> None:
     """Let a job in; it counts from the next `reorder` on."""
-    s.room[s.reg[0].pending].pending = job
+    s.hall[s.reg[0].pending].pending = job
     s.reg[0].pending += 1
     s.reg[0].waiting += 1
 
@@ -89,10 +89,10 @@ def _insert(s: State, c: Conditions, job: int) -> None:
         j.is_aged = 1
         i = s.reg[0].aged
         s.reg[0].aged += 1
-        while i > 0 and s.room[(i - 1) >> 1].aged > job:
-            s.room[i].aged = s.room[(i - 1) >> 1].aged
+        while i > 0 and s.hall[(i - 1) >> 1].aged > job:
+            s.hall[i].aged = s.hall[(i - 1) >> 1].aged
             i = (i - 1) >> 1
-        s.room[i].aged = job
+        s.hall[i].aged = job
 
 
 @compiled
@@ -121,20 +121,20 @@ def remove(s: State, c: Conditions, job: int) -> None:
 @compiled
 def oldest(s: State) -> int:
     """The placed job that arrived first, or -1."""
-    while s.reg[0].aged > 0 and s.jobs[s.room[0].aged].place < 0:
-        s.jobs[s.room[0].aged].is_aged = 0
+    while s.reg[0].aged > 0 and s.jobs[s.hall[0].aged].place < 0:
+        s.jobs[s.hall[0].aged].is_aged = 0
         s.reg[0].aged -= 1
-        size, job, i = s.reg[0].aged, s.room[s.reg[0].aged].aged, 0
+        size, job, i = s.reg[0].aged, s.hall[s.reg[0].aged].aged, 0
         while 2 * i + 1 < size:
             child = 2 * i + 1
-            if child + 1 < size and s.room[child + 1].aged < s.room[child].aged:
+            if child + 1 < size and s.hall[child + 1].aged < s.hall[child].aged:
                 child += 1
-            if s.room[child].aged >= job:
+            if s.hall[child].aged >= job:
                 break
-            s.room[i].aged = s.room[child].aged
+            s.hall[i].aged = s.hall[child].aged
             i = child
-        s.room[i].aged = job
-    return s.room[0].aged if s.reg[0].aged > 0 else -1
+        s.hall[i].aged = job
+    return s.hall[0].aged if s.reg[0].aged > 0 else -1
 
 
 @compiled
@@ -196,7 +196,7 @@ def reorder(s: State, c: Conditions, now: float) -> None:
     s.reg[0].frozen_now = now
     s.reg[0].frozen_mean = mean_tokens(s)
     for i in range(s.reg[0].pending):
-        _insert(s, c, s.room[i].pending)
+        _insert(s, c, s.hall[i].pending)
     s.reg[0].pending = 0
     s.reg[0].head = _find_head(s, c)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +29,20 @@ from soonest.studies.convergence import Case, two_point
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 VARIANTS = [f"a_min({key}, {order})" for key in ("stored", "live") for order in ("smallest", "largest")]
 POLICIES = [*VARIANTS, "a_max"]
 SOURCES = ["interval(1,1000)", "bins(10,1000)", "around(0.1)", "around(0.5)", "around(0.9)"]
 MEMORY, REQUESTS = 16_492, 2_000
 
 
-def log_normal(generator: np.random.Generator, mean: float, median: float, most: int) -> np.ndarray:
+def log_normal(generator: np.random.Generator, mean: float, median: float, most: int) -> NDArray[np.int64]:
     """Lengths of at least 1 and at most `most` tokens."""
     sigma = np.sqrt(2 * np.log(mean / median))
     drawn = median * np.exp(sigma * generator.standard_normal(REQUESTS))
-    return np.clip(np.rint(drawn), 1, most).astype(np.int64)
+    lengths: NDArray[np.int64] = np.clip(np.rint(drawn), 1, most).astype(np.int64)
+    return lengths
 
 
 def in_rounds(source: str, seed: int) -> dict[str, float]:
@@ -91,12 +95,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the JSON here")
     parser.add_argument("--seeds", type=int, default=10)
     given = parser.parse_args()
-    tables = [table(f"rounds, {s}", lambda seed, s=s: in_rounds(s, seed), given.seeds) for s in SOURCES]
-    tables += [table(f"two-point, alpha {a}", lambda seed, a=a: two_points(a, seed), 3) for a in (0.2, 0.1, 0.05)]
+    tables = [table(f"rounds, {s}", partial(in_rounds, s), given.seeds) for s in SOURCES]
+    tables += [table(f"two-point, alpha {a}", partial(two_points, a), 3) for a in (0.2, 0.1, 0.05)]
     options = Options(Rules.vllm(256, 2048, 100_000 // 16, 16), PRESETS["h100-8b"])
     scenario = Scenario(read_trace(given.trace), options, repetitions=given.seeds, backend="kernel")
     tables += [
-        table(f"engine, {s}", lambda r, s=s: on_an_engine(scenario, s, r), given.seeds)
+        table(f"engine, {s}", partial(on_an_engine, scenario, s), given.seeds)
         for s in ("classes(0.6)", "around(0.5)", "interval(1,1000)")
     ]
     if given.out:

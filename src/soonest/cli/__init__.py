@@ -37,9 +37,9 @@ def main() -> None:
     """The command `soonest`: what was asked wrongly is one line on stderr and exit status 2."""
     try:
         app()
-    except SoonestError as error:
+    except (SoonestError, OSError) as error:
         typer.echo(f"soonest: {error}", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        typer.echo("soonest: stopped; nothing was written", err=True)
+        typer.echo("soonest: stopped", err=True)
         raise SystemExit(130) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -86,11 +87,12 @@ def sim(
             check_target(path)
     if plot is not None:
         check_picture(plot)
-    if sum(bool(given) for given in (load, rate, speedup)) > 1:
-        raise SimulationError("give one of --load, --rate and --speedup")
+    paces = bool(load) + (rate is not None) + (speedup is not None)
+    if paces > 1 or (paces and arrivals == "burst"):
+        raise SimulationError("give one of --load, --rate and --speedup, and none with --arrivals burst")
     if trace == "sample" and rules == "vllm" and slots is memory is None:
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
-    calls = _trace(trace, format, model, requests, cache_dir)
+    calls = _trace(trace, format, model, cache_dir)
     options = Options(
         rules=_rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
         step_time=_step_time(step_time),
@@ -118,21 +120,22 @@ def sim(
     comparison = Comparison(
         scenario,
         arms(policy, forecast),
-        load,
-        calls.rate * speedup if speedup else rate,
+        list(dict.fromkeys(load)),
+        rate if speedup is None else calls.rate * speedup,
         _numbers(goodput, ":", "--goodput") or None,
     )
     kept = _simulate(comparison, records, keep=plot is not None)
-    _print(comparison, trace, markdown=markdown)
+    engine = f"{rules} rules, {Path(step_time).name} steps" + (f", {engines} engines" if engines > 1 else "")
+    _print(comparison, f"{Path(trace).name} on {engine}", markdown=markdown)
     if json is not None:
         write_json(json, _document(comparison))
     if csv is not None:
         _write_runs(csv, comparison)
     if plot is not None:
-        _plot(plot, comparison, kept, trace)
+        _plot(plot, comparison, kept, f"{Path(trace).name} on {engine}")
 
 
-def _trace(name: str, form: str, model: str | None, requests: int | None, cache: Path | None) -> Trace:
+def _trace(name: str, form: str, model: str | None, cache: Path | None) -> Trace:
     from soonest.data import CATALOGUE, fetch, read_trace, sample
 
     if name == "sample":
@@ -141,8 +144,8 @@ def _trace(name: str, form: str, model: str | None, requests: int | None, cache:
         home = os.environ.get("XDG_CACHE_HOME")
         folder = cache if cache is not None else (Path(home) / "soonest" if home else None)
         path = fetch(name, folder, lambda line: typer.echo(line, err=True))
-        return read_trace(path, CATALOGUE[name].format, requests, model)
-    return read_trace(name, form, requests, model)
+        return read_trace(path, CATALOGUE[name].format, model=model)
+    return read_trace(name, form, model=model)
 
 
 def _read(path: Path, model: str | None = None) -> Trace:
@@ -181,6 +184,8 @@ def _rules(
         raise RulesError(f"no rules {name!r}; known: {', '.join(presets)}")
     preset = presets[name]()
     size = preset.block_size if block_size is None else block_size
+    if size < 1 or (memory is not None and memory < size):
+        raise RulesError(f"--memory must hold at least one block of --block-size tokens, got {memory} and {size}")
     given = {
         "slots": slots,
         "token_budget": token_budget,
@@ -256,7 +261,7 @@ def _print(comparison: Comparison, trace: str, *, markdown: bool) -> None:
 def _condition(scenario: Scenario, trace: str, load: float | None, runs: Sequence[Run]) -> str:
     rate = next(run.rate for run in runs if run.load == load)
     rules = scenario.options.rules
-    parts = [f"{scenario.size:,} requests of {Path(trace).name}, {scenario.arrivals}"]
+    parts = [f"{scenario.size:,} requests of {trace}, {scenario.arrivals}"]
     if load is not None:
         parts.append(f"load {load:g} of {scenario.saturation:.3g} req/s")
     parts.append("all at once" if rate == float("inf") else f"{rate:.3g} req/s")
@@ -275,7 +280,7 @@ def _document(comparison: Comparison) -> dict[str, object]:
 
     scenario, options = comparison.scenario, comparison.scenario.options
     return {
-        "command": " ".join(["soonest", *sys.argv[1:]]),
+        "command": shlex.join(["soonest", *sys.argv[1:]]),
         "versions": {"soonest": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "conditions": {
             "trace": scenario.trace.name,

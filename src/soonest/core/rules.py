@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_COUNT = 1 << 40
+LEAST_CLEAR = 0.001
 
 
 class Batching(StrEnum):
@@ -86,8 +87,8 @@ class Rules:
             raise RulesError(f"block_size must lie in 1..{1 << 20} tokens, got {self.block_size}")
         if not 0 <= self.watermark < 1:
             raise RulesError(f"watermark is a share in [0, 1), got {self.watermark}")
-        if not 0 <= self.clear <= 1:
-            raise RulesError(f"clear is a probability in [0, 1], got {self.clear}")
+        if not (self.clear == 0 or LEAST_CLEAR <= self.clear <= 1):
+            raise RulesError(f"clear is 0 or a probability in [{LEAST_CLEAR}, 1], got {self.clear}")
         if not 1 <= self.max_evictions <= MAX_COUNT:
             raise RulesError(f"max_evictions must lie in 1..{MAX_COUNT}, got {self.max_evictions}")
         if not (math.isfinite(self.timeout) and self.timeout >= 0):

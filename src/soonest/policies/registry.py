@@ -82,9 +82,12 @@ def _made(tree: ast.expr, words: str) -> Policy:
     arguments = [_argument(node, words) for node in call.args]
     named = {k.arg or "**": _argument(k.value, words) for k in call.keywords}
     try:
-        return kind(*arguments, **named)
-    except (TypeError, OverflowError) as error:
+        made = kind(*arguments, **named)
+    except (TypeError, OverflowError, NotImplementedError) as error:
         raise PolicyError(f"policy {name!r} does not take these arguments: {error}") from None
+    if kind.rank is Policy.rank or made.numbers == ():
+        raise PolicyError(f"policy {name!r} does not answer `rank`: it is a base, not a policy")
+    return made
 
 
 def _argument(node: ast.expr, words: str) -> Policy | float | str:

@@ -11,6 +11,7 @@ from soonest.core import Policy, SimulationError
 from soonest.policies import policy as named
 from soonest.sim.host import Host
 from soonest.sim.options import Options
+from soonest.sim.result import NEVER
 from soonest.sim.workload import PICOSECONDS
 
 if TYPE_CHECKING:
@@ -75,10 +76,13 @@ def saturation(workload: Workload, options: Options, *, backend: Backend = "auto
     """
     result = simulate(workload.at(np.zeros(len(workload))), "fcfs", options, backend=backend)
     full = result.admitted.max()
-    before = result.finished <= full
+    done = result.finished != NEVER
+    if not done.any():
+        raise SimulationError("no request ends under these rules, so there is no saturation to take a share of")
+    before = done & (result.finished <= full)
     if full > 0 and before.sum() > len(workload) // 2:
         return float(before.sum() / (full / PICOSECONDS))
-    return float(len(workload) / (result.finished.max() / PICOSECONDS))
+    return float(done.sum() / (result.finished.max() / PICOSECONDS))
 
 
 def service_times(workload: Workload, options: Options) -> NDArray[np.float64]:

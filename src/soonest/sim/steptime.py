@@ -40,7 +40,7 @@ class StepTime:
         iteration: picoseconds of any iteration: reading the weights, launching the kernels.
         per_sequence: picoseconds for each sequence in the batch, prefilling or decoding.
         per_prefill_token: picoseconds for each prompt token computed.
-        per_context_token: picoseconds for each token of KV cache that the batch holds when the iteration begins.
+        per_context_token: picoseconds for each token of KV cache that the batch attends to in the iteration.
         startup: iterations that an admitted request spends before its first prefill, emitting nothing.
 
     Raises:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soonest.core import SimulationError
 from soonest.policies import policy
 from soonest.report import Gaps, Row, Summary, interval, summarise
 from soonest.report.measures import jct
@@ -63,7 +65,14 @@ class Comparison:
         return len(self.arms) * max(1, len(self.loads)) * self.scenario.repetitions
 
     def run(self) -> None:
-        """Simulate all; what is asked wrongly is refused before the first simulation."""
+        """Simulate all; what is asked wrongly is refused before the first simulation.
+
+        Raises:
+            SimulationError: a load or the rate is no positive number.
+        """
+        for speed in (*self.loads, *(() if self.rate is None else (self.rate,))):
+            if not (math.isfinite(speed) and speed > 0):
+                raise SimulationError(f"a load or rate must be positive and finite, got {speed}")
         for arm in self.arms:
             self.scenario.options.check(policy(arm.policy))
         for load in self.loads or (None,):
@@ -90,8 +99,9 @@ class Comparison:
 
     def label(self, arm: Arm) -> str:
         """The arm's name, without the forecast where it makes no difference."""
-        same = {a.forecast for a in self.arms}
-        return arm.policy if len(same) == 1 or arm.policy.startswith("fcfs") else arm.label
+        alone = sum(a.policy == arm.policy for a in self.arms) == 1
+        plain = len({a.forecast for a in self.arms}) == 1 or arm.policy == "fcfs"
+        return arm.policy if alone and plain else arm.label
 
     def _repeat(self, load: float | None, rate: float | None, repetition: int) -> None:
         scenario = self.scenario

@@ -31,7 +31,8 @@ class Scenario:
 
     `trace` gives lengths and, for `replay`, arrivals; `lengths` takes the lengths from another file. `arrivals` is one
     of `ARRIVALS`: `burst` lets all arrive at once. `requests` cuts the trace, or repeats it. Repetition r of a replay
-    starts a different part of the way into the trace, wrapping around; other arrivals and forecasts are drawn anew.
+    starts further into the trace, wrapping around, so repetitions of a whole trace share their requests and differ in
+    how they begin; other arrivals and forecasts are drawn anew.
     `predictions` is a file of a classifier's predictions, from which `classes` takes its errors.
 
     Raises:
@@ -102,8 +103,8 @@ class Scenario:
         if self.arrivals == "burst":
             return np.zeros(n)
         if self.arrivals == "replay":
-            whole = self.trace.rate  # one factor for all repetitions, so that a busy part stays busy
-            return trace.arrival if rate is None or not np.isfinite(whole) else trace.arrival * (whole / rate)
+            own = trace.rate
+            return trace.arrival if rate is None or not np.isfinite(own) else trace.arrival * (own / rate)
         if rate is None:
             raise SimulationError(f"arrivals {self.arrivals!r} need a rate: give --load or --rate")
         match self.arrivals:

@@ -235,6 +235,8 @@ class Batch:
         del self.running[member.job]
         self._starting.pop(member.job, None)
         self._paused.discard(member.job)
+        if member in self._starved:
+            self._starved.remove(member)
         self._spare -= member.spare
         if member.decoding:
             self._context -= member.entry.request.prompt_tokens + self._generated(member)

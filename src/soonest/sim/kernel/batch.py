@@ -93,6 +93,8 @@ def release(s: State, c: Conditions, slot: int) -> None:
     else:
         r.context -= s.jobs[t[slot].job].prompt + generated(s, slot)
     r.paused -= t[slot].paused
+    r.starved -= t[slot].starved
+    t[slot].starved = 0
     r.spare -= t[slot].spare
     if t[slot].doing == AT_REST:
         r.resting -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from soonest.core.policy import affine as plain_affine
+from soonest.core.queue import PRIOR_TOKENS
 from soonest.sim.kernel.compile import compiled
 from soonest.sim.kernel.state import (
     AGE,
@@ -14,7 +15,6 @@ from soonest.sim.kernel.state import (
 )
 
 affine = compiled(plain_affine)
-PRIOR_TOKENS = 128.0
 
 
 @compiled

@@ -9,7 +9,7 @@ from tests.strategies import POLICIES, Case, cases, engine_rules, paper_rules, s
 
 from soonest.core import Forecast, Rules
 from soonest.policies import BUILT_IN, policy
-from soonest.sim import Beliefs, Options, Workload, simulate
+from soonest.sim import Beliefs, Options, StepTime, Workload, simulate
 
 COLUMNS = (
     "admitted",
@@ -129,6 +129,12 @@ WRITTEN = {
             (0, 1, exact(1)),
         ],
         engines=3,
+    ),
+    "who is evicted while starved is starved no more": written(
+        "a_min",
+        Rules(slots=4, token_budget=4, blocks=6, block_size=2),
+        [(0, 3, between(3, 12)), (3, 2, between(1, 12)), (0, 2, between(3, 12)), (3, 1, between(2, 12))],
+        step_time=StepTime(1, 1, startup=1),
     ),
     "what was granted to the evicted is there for others": written(
         "fcfs", Rules(slots=2, token_budget=2, blocks=4), [(0, 2, exact(2)), (1, 2, exact(2))]

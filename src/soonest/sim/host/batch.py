@@ -97,6 +97,8 @@ class Batch:
             self._evicted = self.dirty = True
             by_keep = self._by_keep()
             for member in self._cleared(by_keep, rounds) if self.rules.clear else by_keep[-1:]:
+                if member not in self._starved:  # what it was granted is there for others
+                    self._budget += 1 if member.decoding else member.grant
                 self.evict(member, now)
             rounds += 1
 

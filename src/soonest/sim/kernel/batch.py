@@ -217,6 +217,15 @@ def find_next_stop(s: State) -> None:
 
 
 @compiled
+def _evict_granted(s: State, c: Conditions, slot: int, now: int) -> None:
+    """Evict a slot whose iteration was planned: what it was granted is there for others."""
+    t = s.slots[slot]
+    if c.token_budget < BIG and not t.starved:
+        s.reg[0].budget += 1 if t.doing == IN_DECODE else t.grant
+    evict(s, c, slot, now)
+
+
+@compiled
 def prepare(s: State, c: Conditions, now: int) -> None:
     """Grant tokens, then evict until the iteration fits memory."""
     t, r = s.slots, s.reg[0]
@@ -234,12 +243,12 @@ def prepare(s: State, c: Conditions, now: int) -> None:
                 slot = s.order[i]
                 job = t[slot].job
                 if draw(c.seed, job, s.jobs[job].attempts, CLEAR + rounds) <= c.clear:
-                    evict(s, c, slot, now)
+                    _evict_granted(s, c, slot, now)
                 else:
                     s.order[kept] = slot
                     kept += 1
         else:
-            evict(s, c, s.order[running - 1], now)
+            _evict_granted(s, c, s.order[running - 1], now)
         rounds += 1
     if rounds:
         find_next_stop(s)

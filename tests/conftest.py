@@ -5,6 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)  # the same examples every time; elsewhere new ones
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 VARIABLE = "SOONEST_DATA"
 FALLBACK = Path(__file__).parents[2] / "shared" / "data"

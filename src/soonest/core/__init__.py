@@ -5,6 +5,7 @@ from soonest.core.errors import (
     CapacityError,
     ForecastError,
     PolicyError,
+    PredictorError,
     QueueError,
     RequestError,
     RulesError,
@@ -16,6 +17,7 @@ from soonest.core.errors import (
 from soonest.core.forecast import Forecast
 from soonest.core.memory import Load
 from soonest.core.policy import Numbers, Plain, Policy, Rank, affine
+from soonest.core.prompt import Message, Prompt
 from soonest.core.queue import Queue
 from soonest.core.record import OUTCOMES, Outcome, Record, Records
 from soonest.core.request import Request
@@ -29,12 +31,15 @@ __all__ = [
     "Forecast",
     "ForecastError",
     "Load",
+    "Message",
     "Need",
     "Numbers",
     "Outcome",
     "Plain",
     "Policy",
     "PolicyError",
+    "PredictorError",
+    "Prompt",
     "Queue",
     "QueueError",
     "Rank",

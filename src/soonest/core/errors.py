@@ -10,6 +10,7 @@
     +-- StepTimeError      a step-time model that is no time
     +-- TraceError         a malformed trace: file, line and column
     +-- SimulationError    a simulation that cannot go on
+    +-- PredictorError     an unknown predictor, a bad argument, or a folder that holds none
 
 All of them are also `ValueError`, because each means that an input was wrong.
 """
@@ -53,3 +54,7 @@ class TraceError(SoonestError):
 
 class SimulationError(SoonestError):
     """A simulation that cannot go on."""
+
+
+class PredictorError(SoonestError):
+    """An unknown predictor, a bad argument, data it cannot learn from, or a folder that holds none."""

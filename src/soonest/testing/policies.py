@@ -1,4 +1,4 @@
-"""The contract as a test: does a policy keep what every host relies on?"""
+"""Does a policy keep what every host relies on?"""
 
 from __future__ import annotations
 

@@ -1,0 +1,23 @@
+"""From a prompt to a forecast of its answer's length."""
+
+from soonest.predict.conformal import Conformal
+from soonest.predict.constant import Constant
+from soonest.predict.ensemble import Ensemble
+from soonest.predict.folder import Card
+from soonest.predict.history import History
+from soonest.predict.online import Online
+from soonest.predict.predictor import Predictor
+from soonest.predict.registry import BUILT_IN, known_predictors, predictor
+
+__all__ = [
+    "BUILT_IN",
+    "Card",
+    "Conformal",
+    "Constant",
+    "Ensemble",
+    "History",
+    "Online",
+    "Predictor",
+    "known_predictors",
+    "predictor",
+]

@@ -1,0 +1,214 @@
+"""A predictor that learns while it serves, and knows when it is useless."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict, deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
+
+import numpy as np
+
+from soonest.core import Forecast, Message, PredictorError, Prompt
+from soonest.predict.predictor import Predictor
+from soonest.predict.quantiles import loss
+from soonest.predict.stream.agreement import Agreement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from soonest.predict.folder import Card
+
+MOST_OPEN: Final = 100_000
+KEPT: Final = 2000
+"""Characters of a turn kept for refits, at its beginning and at its end."""
+TURNS: Final = 8
+LEAST_ANSWERS: Final = 100
+"""For a refit."""
+HELD_OUT: Final = 0.25
+"""Share of recent answers that a refit is tested on."""
+FOUND: Final = 20.0
+LOST: Final = 50.0
+"""Wealth at which the test of agreement speaks: an error of 1/20, and one in 50 answers at the worst."""
+
+
+class Answer(NamedTuple):
+    """A finished request, with what the base expected of it, `None` where it did not know."""
+
+    prompt: Prompt
+    tokens: int
+    cut: bool
+    forecast: Forecast | None
+
+
+class Online(Predictor):
+    """Any predictor, refitted on recent answers when that helps, and silent when its order says nothing.
+
+    Silent means `unknown`: policies then serve in arrival order. It begins so, unless the card of what it wraps states
+    a rank agreement with held-out answers that is positive. It speaks once the sequential test of `Agreement` finds
+    one, and falls silent again when the test finds it lost.
+
+    Every `every` answers a copy of the base learns from the last `window` but for the newest quarter, and takes the
+    base's place if it predicts that quarter better. `refit` is `background` (a thread), `inline` (within `update`, for
+    simulations) or `never`.
+    """
+
+    name = "online"
+
+    def __init__(
+        self,
+        base: Predictor,
+        window: int = 4000,
+        every: int = 250,
+        least: float = 0.1,
+        refit: Literal["background", "inline", "never"] = "background",
+    ) -> None:
+        if not isinstance(base, Predictor):
+            raise PredictorError(f"online wraps a predictor, such as online(text), got {base!r}")
+        if refit not in {"background", "inline", "never"}:
+            raise PredictorError(f"refit must be background, inline or never, got {refit!r}")
+        if not (every >= 1 and window >= LEAST_ANSWERS and 0 < least < 1):
+            raise PredictorError(f"online needs every >= 1, window >= {LEAST_ANSWERS} and least in (0, 1)")
+        self.base, self.window, self.every, self.least, self.refit = base, window, every, least, refit
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._useful: bool | None = None
+        self._since = 0
+        self._clear()
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What was given."""
+        return {name: getattr(self, name) for name in ("base", "window", "every", "least", "refit")}
+
+    def fit(self, prompts: Sequence[Prompt], tokens: Sequence[int], censored: Sequence[bool] | None = None) -> Self:
+        """Fit the base; nothing is known of its use until answers agree with it, or a card says so."""
+        self.base.fit(prompts, tokens, censored)
+        self._clear()
+        return self
+
+    @property
+    def useful(self) -> bool:
+        """Whether forecasts are given at all."""
+        if self._useful is None:
+            card = self.card_ or self.base.card_
+            self._useful = card is not None and agreement_stated(card)
+        return self._useful
+
+    def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:
+        """The base's forecasts while they are of use, else `unknown`."""
+        with self._lock:
+            base = self.base
+        forecasts = base.predict(prompts)
+        for prompt, made in zip(prompts, forecasts, strict=True):
+            if prompt.id:
+                self._open[prompt.id] = made
+                if len(self._open) > MOST_OPEN:
+                    self._open.popitem(last=False)
+        if self.useful:
+            return forecasts
+        return [Forecast.unknown(max(1, prompt.max_tokens)) for prompt in prompts]
+
+    def update(self, prompt: Prompt, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Test and remember one answer; every so often, refit."""
+        made = self._open.pop(prompt.id, None) if prompt.id else self.base.predict([prompt])[0]
+        if made is not None and made.known:
+            self._test(made.expected, tokens)
+        with self._lock:
+            self.base.update(prompt, tokens, censored)
+            known = made if made is not None and made.known else None
+            self._answers.append(Answer(shortened(prompt), tokens, censored, known))
+            self._since += 1
+            due = self.refit != "never" and self._since >= self.every and len(self._answers) >= LEAST_ANSWERS
+        if due and (self._thread is None or not self._thread.is_alive()):
+            self._since = 0
+            if self.refit == "inline":
+                self._refit()
+            else:
+                self._thread = threading.Thread(target=self._refit, name="soonest-refit", daemon=True)
+                self._thread.start()
+
+    def running(self, generated: Mapping[str, int]) -> None:
+        """Passed on."""
+        self.base.running(generated)
+
+    def wait(self) -> None:
+        """Wait for a refit in the background, if one is on its way."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _clear(self) -> None:
+        self._agreement = Agreement(self.least)
+        self._useful = None
+        self._answers: deque[Answer] = deque(maxlen=self.window)
+        self._open: OrderedDict[str, Forecast] = OrderedDict()
+        self._since = 0
+
+    def _test(self, expected: float, tokens: int) -> None:
+        self._agreement.add(expected, tokens)
+        if self.useful and self._agreement.lost > LOST:
+            self._useful = False
+            self._agreement.restart()
+        elif not self.useful and self._agreement.found > FOUND:
+            self._useful = True
+            self._agreement.restart()
+
+    def _refit(self) -> None:
+        with self._lock:
+            answers = list(self._answers)
+        fresh = unfitted(self.base)
+        held = max(1, int(HELD_OUT * len(answers)))
+        learn, check = answers[:-held], answers[-held:]
+        try:
+            fresh.fit([a.prompt for a in learn], [a.tokens for a in learn], [a.cut for a in learn])
+        except PredictorError:  # too few or too equal answers: the base stays
+            return
+        forecasts = fresh.predict([a.prompt for a in check])
+        if not better(forecasts, check):
+            return
+        test = Agreement(self.least)
+        for made, answer in zip(forecasts, check, strict=True):
+            if made.known:
+                test.add(made.expected, answer.tokens)
+        with self._lock:
+            for answer in check:
+                fresh.update(answer.prompt, answer.tokens, answer.cut)
+            self.base = fresh
+            self._agreement = test
+            self._useful = test.found > FOUND
+
+
+def unfitted(predictor: Predictor) -> Predictor:
+    """Another one with the same arguments that has learned nothing."""
+    parameters = {k: unfitted(v) if isinstance(v, Predictor) else v for k, v in predictor.parameters.items()}
+    return type(predictor)(**parameters)
+
+
+def better(forecasts: Sequence[Forecast], answers: Sequence[Answer]) -> bool:
+    """Whether these forecasts lose less than those given at the time, by over a standard error of the difference."""
+    rows = [(f, a.forecast, a.tokens) for f, a in zip(forecasts, answers, strict=True) if f.known]
+    if len(rows) < len(answers) / 2:
+        return False
+    gains = np.array([loss(old, tokens) - loss(new, tokens) for new, old, tokens in rows if old is not None])
+    if len(gains) < 2:
+        return True
+    return bool(gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)))
+
+
+def agreement_stated(card: Card) -> bool:
+    """Whether a card states a Kendall rank correlation with held-out answers that is positive beyond chance (5 %)."""
+    tau, n = card.measured.get("kendall_tau", 0.0), card.measured.get("held_out", 0.0)
+    return n >= 10 and tau > 1.645 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+
+
+def shortened(prompt: Prompt) -> Prompt:
+    """The prompt with its first and last turns only, and of each turn its beginning and end; lengths are kept."""
+    turns = prompt.messages if len(prompt.messages) <= TURNS else (prompt.messages[0], *prompt.messages[1 - TURNS :])
+    return replace(prompt, messages=tuple(_short(turn) for turn in turns), prompt_tokens=prompt.length)
+
+
+def _short(turn: Message) -> Message:
+    if len(turn.text) <= 2 * KEPT:
+        return turn
+    return Message(turn.role, f"{turn.text[:KEPT]} {turn.text[-KEPT:]}", turn.length)

@@ -1,0 +1,66 @@
+"""From quantiles to forecasts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from soonest.core import Forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+LEVELS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+"""Levels of every forecast made here; the first and the last are the hard support."""
+FIVE: Final = LEVELS.index(0.05)
+LONGEST: Final = 1 << 20
+"""Tokens no forecast goes beyond."""
+
+
+def forecast(
+    tokens: Sequence[float], limit: int, coverage: float | None = None, interval: tuple[float, float] | None = None
+) -> Forecast:
+    """A forecast from token counts at `LEVELS`, made monotone and cut at `limit`.
+
+    `low` and `high` are the `interval`, which promises `coverage`; without one they are the 5 % and 95 % quantiles and
+    promise nothing.
+    """
+    top = float(max(1, min(limit, LONGEST)))
+    counts, last = [], 1.0
+    for count in tokens:
+        last = min(max(count, last), top)  # also where a count is no number
+        counts.append(last)
+    low, high = (counts[FIVE], counts[-1 - FIVE]) if interval is None else interval
+    low = min(max(low, 0.0), top)
+    return Forecast(LEVELS, tuple(counts), int(low), math.ceil(min(max(high, low), top)), coverage)
+
+
+def quantile_rows(tokens: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
+    """Rows of quantiles at `levels`, of shape (n, k), as rows at `LEVELS`; monotone, and linear between in the log.
+
+    Beyond the outermost levels given, the log goes on as between the two outermost, the support ends one such step out.
+    """
+    logs = np.log(np.maximum(np.sort(tokens, axis=1), 1.0))
+    known = np.asarray(levels)
+    inner = np.asarray(LEVELS)
+    rows = np.empty((len(tokens), len(LEVELS)))
+    for j, level in enumerate(inner):
+        i = int(np.clip(np.searchsorted(known, level) - 1, 0, len(known) - 2))
+        share = (level - known[i]) / (known[i + 1] - known[i])
+        rows[:, j] = logs[:, i] + np.clip(share, -1, 2) * (logs[:, i + 1] - logs[:, i])
+    return np.asarray(np.exp(np.maximum.accumulate(np.clip(rows, 0, np.log(LONGEST)), axis=1)))
+
+
+def loss(made: Forecast, tokens: int) -> float:
+    """Pinball loss of the log of a forecast's quantiles, the mean over its inner levels: smaller is better, 0 is exact.
+
+    On the log, so that an error counts by its share of the length (Koenker and Bassett, 1978).
+    """
+    levels = np.asarray(made.levels[1:-1] or (0.5,))
+    counts = np.asarray(made.tokens[1:-1] or (made.expected,))
+    short = math.log1p(tokens) - np.log1p(counts)
+    return float(np.maximum(levels * short, (levels - 1) * short).mean())

@@ -116,7 +116,7 @@ def read_arrays(folder: Path, shapes: Mapping[str, tuple[str, int]]) -> dict[str
     """Arrays from `weights.npz`: each name with its kind (NumPy's letter: `f`, `i`, `u`) and number of dimensions."""
     path = folder / "weights.npz"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = {name: file[name] for name in shapes}
     except FileNotFoundError:
         raise PredictorError(f"{path}: is missing") from None

@@ -32,10 +32,10 @@ def forecast(
     top = float(max(1, min(limit, LONGEST)))
     counts, last = [], 1.0
     for count in tokens:
-        last = min(max(count, last), top)  # also where a count is no number
+        last = min(max(last, count), top)  # in this order: a count that is no number changes nothing
         counts.append(last)
     low, high = (counts[FIVE], counts[-1 - FIVE]) if interval is None else interval
-    low = min(max(low, 0.0), top)
+    low = min(max(0.0, low), top)
     return Forecast(LEVELS, tuple(counts), int(low), math.ceil(min(max(high, low), top)), coverage)
 
 

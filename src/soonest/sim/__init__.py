@@ -1,6 +1,7 @@
 """The fast deterministic host: it simulates engines under any policy, on any workload."""
 
 from soonest.sim.forecasts import SOURCES, Beliefs, beliefs
+from soonest.sim.live import Forecaster
 from soonest.sim.options import Options
 from soonest.sim.result import NEVER, Result
 from soonest.sim.simulate import saturation, service_times, simulate
@@ -12,6 +13,7 @@ __all__ = [
     "PRESETS",
     "SOURCES",
     "Beliefs",
+    "Forecaster",
     "Job",
     "Options",
     "Result",

@@ -10,6 +10,7 @@ import numpy as np
 WINDOW: Final = 50
 """Earlier answers that each new one is ranked among."""
 LEAST: Final = 5
+STRETCH: Final = 250
 BETS: Final = np.array([0.1, 0.25, 0.5, 0.75, 0.95])
 """Shares of the largest bet that stays solvent; the wealth is their mean."""
 
@@ -22,7 +23,8 @@ class Agreement:
     uniform whatever came before (Barndorff-Nielsen, 1963). Its mean is a third of Spearman's correlation.
 
     A bettor starts with 1 and stakes on the score. `found` is wealth staked on a positive one: under independence it
-    ever exceeds 1/a with probability at most a (Ville, 1939). `lost` is wealth staked against a correlation of at least
+    exceeds 1/a, in a stretch of `STRETCH` answers, with probability at most a (Ville, 1939); after each stretch it
+    starts anew, so that a change can be found later. `lost` is wealth staked against a correlation of at least
     `least`, started anew whenever below 1: a predictor at least that good is given up once in 1/a answers or less often
     (an e-detector: Shin, Ramdas, Rinaldo, 2022, arXiv:2203.03532).
     """
@@ -34,6 +36,7 @@ class Agreement:
 
     def restart(self) -> None:
         """Forget the evidence, not the answers."""
+        self._age = 0
         self._found = np.ones(len(BETS))
         self._lost = np.ones(len(BETS))
 
@@ -45,6 +48,9 @@ class Agreement:
     def add(self, expected: float, tokens: int) -> None:
         """One answer and what was expected of it."""
         if len(self._past) >= LEAST:
+            if self._age == STRETCH:
+                self._age, self._found = 0, np.ones(len(BETS))
+            self._age += 1
             score = 4 * self._rank(0, expected) * self._rank(1, tokens)
             mean = self.least / 3
             self._found *= 1 + BETS * score

@@ -105,7 +105,7 @@ class Engine(Batch):
     def _finish(self, member: Member, now: int) -> None:
         self._remove(member)
         self.tally.finished[member.job] = now
-        self.tally.ended += 1
+        self.tally.end(member.job, member.output, censored=False)
         self.queue.finished(member.entry, member.output)
 
     def launch(self, now: int, next_arrival: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from soonest.core import Batching, Entry, Queue, SimulationError
@@ -15,13 +16,16 @@ from soonest.sim.workload import PICOSECONDS, picoseconds_at
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from soonest.core import Policy
+    from soonest.core import Policy, Request
+    from soonest.sim.live import Forecaster
     from soonest.sim.options import Options
     from soonest.sim.result import Result
     from soonest.sim.workload import Workload
 
 LATEST = 1 << 62
 """Picoseconds, about 53 days: beyond it 64-bit sums could overflow."""
+TELL_EVERY = 64
+"""Arrivals between two times that a forecaster hears how far the running are."""
 
 
 class Host:
@@ -32,10 +36,13 @@ class Host:
     head by another engine. Between events engines leap.
     """
 
-    def __init__(self, workload: Workload, policy: Policy, options: Options) -> None:
+    def __init__(
+        self, workload: Workload, policy: Policy, options: Options, forecaster: Forecaster | None = None
+    ) -> None:
         rules = options.rules
+        self.forecaster = forecaster
         self.workload, self.policy, self.rules = workload, policy, rules
-        self.tally = Tally(workload, rules)
+        self.tally = Tally(workload, rules, forecaster)
         self.queue = Queue(
             policy,
             overdue_after=options.overdue_after,
@@ -109,13 +116,22 @@ class Host:
     def _arrive(self, now: int) -> None:
         first = self._arrived
         while self._next_arrival() <= now:
-            entry = Entry(self.workload.job(self._arrived).request)
+            entry = Entry(self._request(self._arrived))
             entry.clamp(self.policy.first(entry.request), self.rules.estimate_room(entry.request.prompt_tokens))
             self.queue.push(entry)
             self._arrived += 1
         if self._arrived > first:
             self._mark(self.engines)
             self.tally.most_waiting = max(self.tally.most_waiting, len(self.queue))
+
+    def _request(self, job: int) -> Request:
+        """A job's request as the host sees it: with the workload's forecast, or one made now."""
+        request = self.workload.job(job).request
+        if self.forecaster is None:
+            return request
+        if job % TELL_EVERY == 0:
+            self.forecaster.running({j: n for engine in self.engines for j, n in engine.generated().items()})
+        return replace(request, forecast=self.forecaster.asked(job))
 
     @staticmethod
     def _mark(engines: Iterable[Engine]) -> None:

@@ -11,6 +11,7 @@ from soonest.sim.result import GAP_EDGES, NEVER, Result
 
 if TYPE_CHECKING:
     from soonest.core import Rules
+    from soonest.sim.live import Forecaster
     from soonest.sim.workload import Workload
 
 _EDGES = GAP_EDGES.tolist()
@@ -19,8 +20,9 @@ _EDGES = GAP_EDGES.tolist()
 class Tally:
     """Lists by job while the simulation runs; a `Result` at the end."""
 
-    def __init__(self, workload: Workload, rules: Rules) -> None:
+    def __init__(self, workload: Workload, rules: Rules, forecaster: Forecaster | None = None) -> None:
         n = len(workload)
+        self.forecaster = forecaster
         self.workload = workload
         self.block_size = rules.block_size
         self.admitted = [NEVER] * n
@@ -36,6 +38,12 @@ class Tally:
         self.most_waiting = 0
         self.iterations = 0
         self.events = 0
+
+    def end(self, job: int, tokens: int, *, censored: bool) -> None:
+        """An answer ended, or was given up; who forecast it hears of it."""
+        self.ended += 1
+        if self.forecaster is not None:
+            self.forecaster.ended(job, tokens, censored)
 
     def emitted(self, job: int, now: int) -> None:
         """A token after a pause, or the first."""

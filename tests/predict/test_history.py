@@ -1,0 +1,80 @@
+"""Templates learned from the stream."""
+
+import numpy as np
+
+from soonest.core import Message, Prompt
+from soonest.predict import History
+
+SHORT, LONG = "Classify the sentiment of this review: ", "Write a long essay about the history of "
+
+
+def stream(n, seed=0):
+    chance = np.random.default_rng(seed)
+    for i in range(n):
+        long = bool(chance.integers(2))
+        text = f"{LONG if long else SHORT}{chance.integers(10**9)} {'x' * int(chance.integers(50))}"
+        yield Prompt.of(text, id=str(i)), int(chance.integers(500, 900) if long else chance.integers(1, 6))
+
+
+def test_a_template_s_answers_are_told_from_another_s():
+    history = History()
+    for prompt, tokens in stream(200):
+        history.update(prompt, tokens)
+    short, long = history.predict([Prompt.of(SHORT + "never seen"), Prompt.of(LONG + "never seen")])
+    assert short.expected < 60
+    assert long.expected > 400
+
+
+def test_what_recurs_at_the_end_or_in_the_system_message_is_a_template_too():
+    history, chance = History(), np.random.default_rng(1)
+    for i in range(100):
+        brief = i % 2 == 0
+        ending = (
+            "Answer with one word, please, and nothing more."
+            if brief
+            else "Explain at length, step by step, with examples."
+        )
+        role = Message("system", "You are terse." if brief else "You are talkative.")
+        text = f"{chance.integers(10**12)} {chance.integers(10**12)} {chance.integers(10**12)} {ending}"
+        history.update(Prompt.of(text), 2 if brief else 700)
+        history.update(Prompt((role, Message("user", f"{chance.integers(10**12)}?"))), 3 if brief else 800)
+    assert (
+        history.predict([Prompt.of("Something else. Answer with one word, please, and nothing more.")])[0].expected
+        < 100
+    )
+    told = [
+        history.predict([Prompt((Message("system", s), Message("user", "Why?")))])[0].expected
+        for s in ("You are terse.", "You are talkative.")
+    ]
+    assert told[0] < 100
+    assert told[1] > 500
+
+
+def test_tenants_and_models_have_templates_of_their_own():
+    history = History()
+    for i in range(50):
+        history.update(Prompt.of(f"Hello {i}", tenant="a"), 10)
+        history.update(Prompt.of(f"Hello {i}", tenant="b"), 1000)
+    low, high = history.predict([Prompt.of("Hello there", tenant="a"), Prompt.of("Hello there", tenant="b")])
+    assert low.expected < 200 < high.expected
+
+
+def test_an_unseen_prompt_gets_the_law_of_all():
+    history = History().fit([p for p, _ in stream(300)], [t for _, t in stream(300)])
+    made = history.predict([Prompt.of("???")])[0]
+    assert made.known
+    assert made.below(10) > 0.3
+    assert made.below(400) < 0.7
+
+
+def test_memory_is_bounded():
+    history = History(templates=50)
+    for prompt, tokens in stream(50):
+        history.update(prompt, tokens)
+    for i in range(3000):
+        for _ in range(4):
+            history.update(Prompt.of(f"{i} unlike any other {i}", tenant=str(i % 700)), 5)
+    assert len(history.known_) <= 50
+    assert len(history._candidates) <= 500
+    assert len(history._made) <= 100
+    assert history.predict([Prompt.of("anything")])[0].known

@@ -15,9 +15,12 @@ import typer.main
 
 from soonest.cli import app
 from soonest.data import CATALOGUE, FORMATS
+from soonest.data.examples import ROLES
 from soonest.data.tables import LAYOUTS
 from soonest.policies import BUILT_IN, policy
+from soonest.predict import BUILT_IN as PREDICTORS
 from soonest.report import MEASURES
+from soonest.report.forecasts import FORECAST_MEASURES
 from soonest.sim import PRESETS, SOURCES
 from soonest.sim.steptime import SECOND
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from soonest.core import Numbers, Policy
+    from soonest.predict import Predictor
 
 ROOT = Path(__file__).parents[1]
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -145,6 +149,22 @@ def measures(_up: str) -> str:
     return table(heads, rows)
 
 
+def columns(_up: str) -> str:
+    """Every role that a column may play, with the names by which it is guessed."""
+    rows = ((f"`{name}`", role.about, ", ".join(f"`{n}`" for n in role.names)) for name, role in ROLES.items())
+    return table(("role", "what the column holds", "names that are guessed, the likeliest first"), rows)
+
+
+def forecast_measures(_up: str) -> str:
+    """Every measure of forecasts with its formula."""
+    heads = ("measure", "formula", "unit", "source", "what it says")
+    rows = (
+        (f"{m.label} (`{name}`)", f"`{m.formula}`", m.unit, m.source, _sentence(m.function) if m.function else "")
+        for name, m in FORECAST_MEASURES.items()
+    )
+    return table(heads, rows)
+
+
 _SPREAD = {"_e2el_ms", "_ttft_ms", "_tpot_ms", "_itl_ms", "_queue_ms", "_slowdown"}
 """Keys that stand behind a statistic: `mean_`, `median_`, `std_`, `p99_` and so on."""
 
@@ -182,12 +202,26 @@ def _sentence(thing: Callable[..., object]) -> str:
     return (inspect.getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ")
 
 
+def predictors(up: str) -> str:
+    """Every built-in predictor with its sentence."""
+
+    def row(kind: type[Predictor]) -> list[str]:
+        file = Path(inspect.getfile(kind)).relative_to(ROOT).as_posix()
+        said = (inspect.getdoc(kind) or "").partition("\n")[0].split(". ")[0].rstrip(".")
+        return [f"[`{kind.name}`]({up}{file})", f"{said}.", kind.source]
+
+    return table(("predictor", "what it does", "source"), map(row, PREDICTORS.values()))
+
+
 PARTS: dict[str, Callable[[str], str]] = {
     "catalogue": catalogue,
+    "columns": columns,
     "flags": flags,
+    "forecast-measures": forecast_measures,
     "formats": formats,
     "measures": measures,
     "policies": policies,
+    "predictors": predictors,
     "presets": presets,
     "sources": sources,
 }

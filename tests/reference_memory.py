@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 
 from soonest.core import Entry
 from soonest.sim import NEVER
@@ -66,7 +67,7 @@ class Memory:
             return False
         if rules.blocks is None:
             return True
-        limit = rules.blocks - math.ceil(rules.watermark * rules.blocks)
+        limit = rules.blocks - math.ceil(Decimal(str(rules.watermark)) * rules.blocks)
         reserve = self.policy.reserve(entry)
         newcomer = Run(-1, entry, math.inf, reserve=reserve)  # taken to emit at once
         if reserve is None:

@@ -14,8 +14,11 @@ import typer.main
 from soonest.cli import app
 from soonest.core import Record, Records
 from soonest.data import CATALOGUE, FORMATS, sample
+from soonest.data.examples import ROLES
 from soonest.policies import BUILT_IN
+from soonest.predict import BUILT_IN as PREDICTORS
 from soonest.report import MEASURES, summarise
+from soonest.report.forecasts import FORECAST_MEASURES
 from soonest.sim import PRESETS, SOURCES
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +90,13 @@ def test_a_policy_is_documented_and_linked_to_its_file(name):
     assert len(when.split()) > 5, "say when to use it, and when not"
 
 
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_a_predictor_is_documented(name):
+    text = page("docs/predictors.md")
+    assert f"| [`{name}`](../src/soonest/predict/{name}" in text
+    assert len(text.partition(f"\n## {name}\n")[2].partition("\n## ")[0].split()) > 20, "say when to use it"
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_forecast_source_is_documented(name):
     assert f"| `{name}` |" in page("docs/forecasts.md")
@@ -115,6 +125,18 @@ def test_a_measure_is_documented_with_its_formula_and_key(name):
     row = next(line for line in page("docs/measures.md").splitlines() if f"(`{name}`)" in line)
     assert f"`{MEASURES[name].formula}`" in row
     assert f"{MEASURES[name].key}`" in row
+
+
+@pytest.mark.parametrize("name", FORECAST_MEASURES)
+def test_a_measure_of_forecasts_is_documented_with_its_formula(name):
+    row = next(line for line in page("docs/fitting.md").splitlines() if f"(`{name}`)" in line)
+    assert f"`{FORECAST_MEASURES[name].formula.replace('|', chr(92) + '|')}`" in row
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_a_column_s_role_is_documented_with_its_names(name):
+    row = next(line for line in page("docs/fitting.md").splitlines() if line.startswith(f"| `{name}` |"))
+    assert all(f"`{known}`" in row for known in ROLES[name].names)
 
 
 def test_every_number_that_a_summary_holds_is_a_documented_measure():

@@ -1,7 +1,6 @@
 """The queue against a reference that looks at everyone who waits, every time."""
 
 import copy
-from fractions import Fraction
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -35,9 +34,7 @@ POLICIES = [
     *map(policy, ("fcfs", "shortest", "longest", "a_min", "aging(shortest, rate=2)", "response_ratio")),
 ]
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
-SIZES = st.sampled_from(
-    [1, 2, 4, 8, 64]
-)  # powers of two: ranks and charges are exact, so the reference may add plainly
+SIZES = st.sampled_from([1, 2, 4, 8, 64])  # powers of two: ranks are exact, so the reference may add plainly
 TIMES = st.integers(0, 40).map(lambda quarter: quarter / 4)
 
 
@@ -60,8 +57,11 @@ class Reference:
     def account(self, entry):
         return entry.request.priority, entry.request.tenant if self.weights else ""
 
-    def cost(self, entry, tokens):
-        return Fraction(tokens) / Fraction(self.weights.get(entry.request.tenant, 1.0)) if self.weights else 0
+    def correct(self, entry, tokens):
+        account = self.account(entry)
+        if self.weights and account in self.spent:
+            cost = tokens / self.weights.get(entry.request.tenant, 1.0)
+            self.spent[account] = max(0.0, self.spent[account] + cost)
 
     def reorder(self, now, mean):
         self.now, self.mean = now, mean
@@ -71,7 +71,7 @@ class Reference:
         for entry in self.fresh:
             account = self.account(entry)
             if account not in map(self.account, self.placed):
-                floor = self.virtual.get(account[0], Fraction(0))
+                floor = self.virtual.get(account[0], 0.0)
                 self.spent[account] = max(self.spent.get(account, floor), floor)
             self.placed.append(entry)
         self.fresh = []
@@ -113,10 +113,9 @@ class Reference:
         self.admissions.setdefault(account[0], []).append(by_lane)
         if not by_lane:
             self.virtual[account[0]] = max(self.virtual.get(account[0], 0), self.spent[account])
-        charge = self.cost(entry, entry.expected)
-        self.spent[account] += charge
+        self.correct(entry, entry.expected)
         self.placed.remove(entry)
-        return entry, charge
+        return entry, entry.expected
 
 
 def arrived(entry):
@@ -135,7 +134,7 @@ class QueueMachine(RuleBasedStateMachine):
     def start(self, policy, after, every, weights):
         self.queue = Queue(policy, overdue_after=after, overdue_every=every, weights=weights)
         self.reference = Reference(policy, after, every, weights)
-        self.popped, self.charges, self.ended = [], {}, []
+        self.popped, self.charges, self.ended, self.evicted = [], {}, [], []
         self.count = self.done = self.tokens = 0
 
     @rule(
@@ -166,12 +165,11 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(now=TIMES)
     def reorder(self, now):
         for entry, tokens in self.ended:
-            account = self.reference.account(entry)
-            if account in self.reference.spent:
-                cost = self.reference.cost(entry, tokens) - self.charges[entry]
-                self.reference.spent[account] = max(Fraction(0), self.reference.spent[account] + cost)
-        self.ended, self.popped = [], []
+            self.reference.correct(entry, tokens - self.charges[entry])
         self.reference.reorder(now, self.mean())
+        for entry, charge in self.evicted:
+            self.reference.correct(entry, -charge)
+        self.ended, self.evicted, self.popped = [], [], []
         self.queue.reorder(now)
 
     @precondition(lambda self: self.reference.placed)
@@ -211,6 +209,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(entry=consumes(running), size=SIZES)
     def evict(self, entry, size):
         entry.estimate, entry.attempts = max(size, entry.estimate), entry.attempts + 1
+        self.evicted.append((entry, self.charges[entry]))
         self.enter(entry)
 
     @precondition(lambda self: len(self.queue) and not self.popped)

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,6 +135,43 @@ def test_two_backlogged_tenants_share_tokens_by_weight_within_one_request(reques
         served[tenant] += size
         largest[tenant] = max(largest[tenant], size)
         assert abs(served["a"] - served["b"]) <= max(largest.values()) + 1e-4
+
+
+@pytest.mark.parametrize("evictions", [0, 1, 2, 5])
+def test_an_evicted_answer_is_paid_for_once(evictions):
+    queue = filled([entry(i, 0.0, 100 if i < 2 else 200, tenant="aabbbb"[i]) for i in range(6)], weights={})
+    unlucky = queue.pop()
+    for _ in range(evictions):
+        queue.push(unlucky)
+        queue.reorder(1.0)
+        assert queue.pop() is unlucky  # refunded, it stands where it stood
+    queue.finished(unlucky, 100)
+    queue.reorder(2.0)
+    assert [queue.pop().request.tenant for _ in range(4)] == list("babb")
+
+
+def test_the_refund_of_an_eviction_comes_after_a_newcomers_floor():
+    queue = filled(
+        [entry(0, 0.0, 100, tenant="a"), *(entry(i, 0.5, 100, tenant="b") for i in range(1, 30))], weights={}
+    )
+    first = queue.pop()
+    assert first.request.tenant == "a"
+    for _ in range(20):  # b alone is served meanwhile, and what a did not ask for is not saved
+        queue.pop()
+    for one in (first, entry(40, 1.0, 100, tenant="a"), entry(41, 1.0, 100, tenant="a")):
+        queue.push(one)
+    queue.reorder(1.0)
+    assert [queue.pop().request.tenant for _ in range(4)] == ["a", "a", "b", "a"]
+
+
+def test_what_is_cancelled_after_an_eviction_leaves_no_account_behind():
+    queue = filled([entry(0, 0.0, 100, tenant="a"), entry(1, 0.5, 100, tenant="a")], weights={})
+    gone = queue.pop()
+    queue.push(gone)
+    queue.remove("0")
+    queue.reorder(1.0)
+    assert (queue._charges, queue._evicted) == ({}, [])
+    assert queue.pop().request.id == "1"
 
 
 def test_a_tenant_that_comes_back_has_saved_nothing_up():

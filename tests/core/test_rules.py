@@ -100,6 +100,12 @@ def test_the_watermark_is_rounded_up():
     assert Rules(watermark=0.5).reserve_blocks == 0
 
 
+@given(st.integers(1, 1 << 40), st.integers(0, 99))
+def test_a_watermark_of_so_many_per_cent_is_exactly_that(blocks, percent):
+    assert Rules(blocks=blocks, watermark=percent / 100).reserve_blocks == -(-blocks * percent // 100)
+    assert Rules(blocks=100, watermark=percent / 100).reserve_blocks == percent
+
+
 def alone(rules, prompt, output):
     (fits,) = rules.fits_alone(np.array([prompt]), np.array([output])).tolist()
     return fits

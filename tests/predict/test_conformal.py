@@ -87,20 +87,21 @@ def shortest_first(conformal, prompts, tokens, rate):
         while waiting and len(running) < 8:
             _, j = heapq.heappop(waiting)
             heapq.heappush(running, (now + tokens[j], j, now))
-    return np.mean([inside[j] for j in range(len(prompts))])
+    order = np.argsort([float(prompt.text) for prompt in prompts])
+    return np.mean([inside[j] for j in order]), np.mean([inside[j] for j in order[-len(order) // 3 :]])
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_coverage_of_all_arrivals_holds_while_the_short_end_first(seed):
-    """The base is the surer of itself the longer the answer; pooled over lengths, the ended ones look easy."""
+    """The longer the answer, the surer of itself the base is: pooled over lengths, the ended ones look easy."""
     prompts, tokens = answers(4000, seed + 10, sigma=0.15, wide=1.0)
     rate = 1.3 * 8 / np.mean(tokens)
-    held = shortest_first(Conformal(Stated(), window=150).fit(*answers(400, seed, sigma=0.05)), prompts, tokens, rate)
-    pooled = shortest_first(
-        Conformal(Stated(), window=150, strata=1).fit(*answers(400, seed, sigma=0.05)), prompts, tokens, rate
-    )
-    assert held > pooled
-    assert held >= 0.85
+    learned = answers(600, seed, sigma=0.15, wide=1.0)
+    every, long = shortest_first(Conformal(Stated(), window=150).fit(*learned), prompts, tokens, rate)
+    _, long_pooled = shortest_first(Conformal(Stated(), window=150, strata=1).fit(*learned), prompts, tokens, rate)
+    assert 0.87 < every < 0.93
+    assert long > 0.85
+    assert long_pooled < 0.8
 
 
 def test_what_the_base_does_not_know_stays_unknown():

@@ -8,7 +8,7 @@ from soonest.core import PredictorError, Prompt
 from soonest.predict import Card, Conformal, Constant, History, Online
 from soonest.predict.online import KEPT, shortened, unfitted
 
-GOOD = Card(("m",), "tests", 1000, None, {"kendall_tau": 0.5, "held_out": 200})
+GOOD = Card(("m",), "tests", 1000, None, {"kendall_tau": 0.5, "answers": 200})
 
 
 def serve(online, prompts, tokens):
@@ -29,9 +29,9 @@ def test_it_is_silent_until_answers_agree():
 @pytest.mark.parametrize(
     ("measured", "speaks"),
     [
-        ({"kendall_tau": 0.5, "held_out": 200}, True),
+        ({"kendall_tau": 0.5, "answers": 200}, True),
         ({"kendall_tau": 0.5}, False),
-        ({"kendall_tau": 0.05, "held_out": 50}, False),
+        ({"kendall_tau": 0.05, "answers": 50}, False),
         ({}, False),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from soonest.core import Outcome, Record, Records, SoonestError
-from soonest.report import write_csv, write_json
+from soonest.report import write_csv, write_json, write_rows
 
 RUN = Records.of(
     [
@@ -110,3 +110,17 @@ def test_csv_reads_back_exactly(tmp_path):
 def test_a_run_without_requests_is_a_header(tmp_path):
     write_csv(tmp_path / "run.csv", Records.of([]))
     assert (tmp_path / "run.csv").read_text() == ",".join(Record.__dataclass_fields__) + "\n"
+
+
+def test_rows_are_written_under_the_names_of_the_first(tmp_path):
+    write_rows(tmp_path / "a.csv", [{"b": 1, "a": "x, y"}, {"a": None, "b": 0.1}])
+    assert (tmp_path / "a.csv").read_text() == 'b,a\n1,"x, y"\n0.1,\n'
+    write_rows(tmp_path / "a.csv", [])
+    assert (tmp_path / "a.csv").read_text() == "\n"
+
+
+def test_rows_that_lack_a_value_leave_the_old_file(tmp_path):
+    write_rows(tmp_path / "a.csv", [{"a": 1}])
+    with pytest.raises(KeyError):
+        write_rows(tmp_path / "a.csv", [{"a": 1, "b": 2}, {"a": 3}])
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"

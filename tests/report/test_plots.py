@@ -68,6 +68,20 @@ def test_a_page_loads_nothing_and_shows_the_numbers(tmp_path):
     assert "Plotly.newPlot" in re.sub(r"\s", "", text)
 
 
+@pytest.mark.parametrize("suffix", ["png", "html"])
+def test_each_panel_has_a_title_of_its_own(tmp_path, suffix):
+    panels = ("load <1.2>; 3 repetitions pooled", "means of 3 repetitions")
+    plot(tmp_path / f"without.{suffix}", LATENCIES, BY_LOAD, TITLE)
+    plot(tmp_path / f"both.{suffix}", LATENCIES, BY_LOAD, TITLE, panels=panels)
+    plot(tmp_path / f"right.{suffix}", None, BY_LOAD, TITLE, panels=panels)
+    pages = [(tmp_path / f"{name}.{suffix}").read_bytes() for name in ("without", "both", "right")]
+    assert len(set(pages)) == 3
+    if suffix == "html":
+        left, right = "; load &lt;1.2&gt;; 3 repetitions pooled</caption>", "; means of 3 repetitions</caption>"
+        found = [[caption in page.decode() for caption in (left, right)] for page in pages]
+        assert found == [[False, False], [True, True], [False, True]]
+
+
 def test_a_drawing_made_twice_is_the_same_file(tmp_path):
     for suffix in ("png", "html"):
         for name in ("one", "two"):

@@ -10,12 +10,12 @@ from soonest.report import MEASURES, NOTHING_QUEUED, Row, comparison_table, foot
 from soonest.report.table import three_digits
 
 
-def served(seconds, wait=0.5, lost=0):
+def served(seconds, wait=0.5, lost=0, slos=None):
     """A run in which each request waits for a share of its time."""
     done = [Record(str(i), i, i + wait * s, i + wait * s, i + s, 10, 5) for i, s in enumerate(seconds)]
     nan = float("nan")
     aborted = [Record(f"x{i}", 0, nan, nan, nan, 10, 0, outcome=Outcome.ABORTED) for i in range(lost)]
-    return summarise(Records.of([*done, *aborted]))
+    return summarise(Records.of([*done, *aborted]), slos=slos)
 
 
 FCFS = Row("fcfs", [served([10, 20]), served([20, 40])])
@@ -88,6 +88,26 @@ def test_the_baseline_can_be_any_policy_of_the_table():
 def test_the_footer_gives_the_formulas_of_the_columns():
     for name in ("jct", "ttft", "max_wait", "request_throughput", "preempted"):
         assert f"{MEASURES[name].label} = {MEASURES[name].formula} ({MEASURES[name].unit})" in footer([FCFS])
+
+
+def test_goodput_has_a_column_where_slos_were_stated():
+    rows = [Row("fcfs", [served([10, 20], slos={"e2el": 15_000})] * 2), Row("stuck", [served([], lost=2)] * 2)]
+    heading, _, fcfs, stuck = cells(to_markdown(rows))
+    assert (heading[-1], fcfs[-1], stuck[-1]) == ("goodput req/s", "0.0476", "-")  # one of two in 21 s
+    assert MEASURES["goodput"].formula in footer(rows)
+    assert "goodput" not in to_markdown([FCFS, SHORTEST])
+
+
+def test_without_its_legend_a_table_keeps_the_remarks_on_its_rows():
+    lost = [FCFS, Row("shortest", [served([5], lost=3)] * 2)]
+    remark = "shortest: 6 of 8 requests did not finish and are in no latency."
+    assert footer(lost, legend=False) == remark
+    assert footer(lost).splitlines()[-1] == remark
+    assert footer([FCFS, SHORTEST], legend=False) == ""
+    for text in (to_markdown(lost, legend=False), rendered(comparison_table(lost, legend=False))):
+        assert remark in text
+        assert "gain =" not in text
+    assert to_markdown([FCFS, SHORTEST], legend=False).splitlines()[-1].startswith("| shortest")
 
 
 def test_where_nothing_queues_the_table_says_that_order_changes_nothing():

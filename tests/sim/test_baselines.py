@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.backends import BACKENDS, usable
 
 from soonest.core import OUTCOMES, Outcome, PolicyError, Rules
 from soonest.data import poisson
+from soonest.policies import policy
 from soonest.sim import NEVER, Options, Workload, simulate
 from soonest.sim.forecasts import oracle
 
@@ -17,8 +19,8 @@ def at_once(lengths, prompts=None):
     return Workload(np.zeros(len(lengths)), prompts, lengths, oracle(lengths))
 
 
-def run(work, rules, seed=0, policy="fcfs"):
-    return simulate(work, policy, Options(rules, seed=seed), backend="python")
+def run(work, rules, seed=0, name="fcfs"):
+    return simulate(work, name, Options(rules, seed=seed), backend="python")
 
 
 def test_clearing_everyone_livelocks_and_is_bounded():
@@ -45,6 +47,14 @@ def test_the_watermark_keeps_memory_free_on_admission():
     assert guarded.records.admitted.tolist() == [0, 0, 0, 2]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_seven_per_cent_of_a_hundred_blocks_are_seven(backend):
+    work, options = at_once([1, 1, 1], prompts=[30, 30, 30]), Options(replace(Rules.paper(100), watermark=0.07))
+    assert usable(backend, (work, policy("fcfs"), options))
+    together = simulate(work, "fcfs", options, backend=backend)  # 3 x 31 are the other 93
+    assert together.records.admitted.tolist() == [0, 0, 0]
+
+
 def test_an_idle_engine_admits_past_the_watermark():
     result = run(at_once([2], prompts=[8]), replace(Rules.paper(10), watermark=0.9))
     assert result.finished[0] != NEVER
@@ -52,7 +62,7 @@ def test_an_idle_engine_admits_past_the_watermark():
 
 def test_a_policy_that_evicts_by_keep_refuses_to_be_cleared():
     with pytest.raises(PolicyError, match="needs evict"):
-        run(at_once([2]), replace(Rules.paper(10), clear=1.0), policy="a_min")
+        run(at_once([2]), replace(Rules.paper(10), clear=1.0), name="a_min")
 
 
 def test_mc_sf_beats_memory_aware_fcfs_in_its_own_setting():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from soonest.cli.fit_steps import fit_steps
+from soonest.cli.forecasts import evaluate, fit, predict
 from soonest.cli.policies import policies
 from soonest.cli.sim import sim
 from soonest.core import SoonestError
@@ -20,6 +21,9 @@ app = typer.Typer(
 )
 app.command()(sim)
 app.command()(policies)
+app.command()(fit)
+app.command(name="eval")(evaluate)
+app.command()(predict)
 app.command(name="fit-steps")(fit_steps)
 
 

@@ -43,7 +43,7 @@ OverdueAfter = Annotated[
     ),
 ]
 OverdueEvery = Annotated[
-    int, option("The overdue lane gets at most one admission in so many.", POLICIES, "--overdue-every")
+    int | None, option("That lane gets at most one admission in so many; 8 unless set.", POLICIES, "--overdue-every")
 ]
 TenantWeights = Annotated[
     str | None,
@@ -78,7 +78,8 @@ Loads = Annotated[
 Rate = Annotated[float | None, option("Requests a second, instead of a load.", REQUESTS, "--rate")]
 Speedup = Annotated[float | None, option("Replay the trace so many times as fast, instead.", REQUESTS, "--speedup")]
 Burstiness = Annotated[
-    float, option("Of gamma arrivals, as vLLM counts: 1 is Poisson, below is burstier.", REQUESTS, "--burstiness")
+    float | None,
+    option("Of gamma arrivals, as vLLM counts: 1, unless set, is Poisson; less is burstier.", REQUESTS, "--burstiness"),
 ]
 
 RulesName = Annotated[
@@ -110,7 +111,10 @@ Seed = Annotated[int, option("Seed of everything random; the same seed gives the
 BackendName = Annotated[Backend, option("auto, python, or kernel (compiled; extra `fast`).", RUNS, "--backend")]
 
 Goodput = Annotated[
-    list[str], option("SLO for goodput, e.g. `ttft:200`, `tpot:50`, `e2el:3000`, in ms.", OUTPUT, "--goodput")
+    list[str],
+    option(
+        "SLO for a column of goodput, e.g. `ttft:200`, `tpot:50`, `e2el:3000`, in ms; repeatable.", OUTPUT, "--goodput"
+    ),
 ]
 Json = Annotated[Path | None, option("Write every number as JSON, under vLLM's keys.", OUTPUT, "--json")]
 Csv = Annotated[Path | None, option("Write a row for each simulation.", OUTPUT, "--csv")]

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from soonest.cli import flags
+from soonest.cli import flags, results
+from soonest.cli.together import check_together, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from soonest.core import Records, Rules
+    from soonest.core import Rules
     from soonest.data import Trace
     from soonest.sim import StepTime
-    from soonest.studies import Comparison, Run, Scenario
 
 POLICIES = ["fcfs,shortest@classes,response_ratio(shortest)@classes,a_max@classes,a_min@classes,shortest@oracle"]
 SMALL_ENGINE = {"slots": 64, "memory": 30_000}
 """On which the sample is simulated unless the engine is described: on a large one it never queues."""
-KEPT = 50
-"""Repetitions whose latencies a plot pools at most."""
 
 
 def sim(
@@ -33,7 +28,7 @@ def sim(
     forecast: flags.Forecast = "oracle",
     predictions: flags.Predictions = None,
     overdue_after: flags.OverdueAfter = None,
-    overdue_every: flags.OverdueEvery = 8,
+    overdue_every: flags.OverdueEvery = None,
     tenant_weights: flags.TenantWeights = None,
     trace: flags.TraceName = "sample",
     format: flags.Format = "auto",  # noqa: A002 - the flag's name
@@ -44,7 +39,7 @@ def sim(
     load: flags.Loads = [],  # noqa: B006 - Typer copies it
     rate: flags.Rate = None,
     speedup: flags.Speedup = None,
-    burstiness: flags.Burstiness = 1.0,
+    burstiness: flags.Burstiness = None,
     rules: flags.RulesName = "vllm",
     slots: flags.Slots = None,
     token_budget: flags.TokenBudget = None,
@@ -92,6 +87,23 @@ def sim(
         raise SimulationError("give one of --load, --rate and --speedup, and none with --arrivals burst")
     if trace == "sample" and rules == "vllm" and slots is memory is None:
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
+    compared = arms(policy, forecast)
+    given = {
+        "rules": rules,
+        "timeout": timeout,
+        "memory": memory,
+        "watermark": watermark or None,
+        "clear": clear or None,
+        "arrivals": arrivals,
+        "burstiness": burstiness,
+        "overdue_after": overdue_after,
+        "overdue_every": overdue_every,
+        "predictions": predictions,
+        "format": None if format == "auto" else format,
+        "model": model,
+        "lengths": lengths,
+    }
+    check_together(trace, given, compared)
     calls = _trace(trace, format, model, cache_dir)
     options = Options(
         rules=_rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
@@ -99,7 +111,7 @@ def sim(
         engines=engines,
         seed=seed,
         overdue_after=overdue_after,
-        overdue_every=overdue_every,
+        overdue_every=8 if overdue_every is None else overdue_every,
         weights=None if tenant_weights is None else _numbers(tenant_weights.split(","), "=", "--tenant-weights"),
         prefix_blocks=prefix_blocks,
     )
@@ -109,7 +121,7 @@ def sim(
         arrivals,
         requests,
         None if lengths is None else _read(lengths, model=model),
-        burstiness,
+        1.0 if burstiness is None else burstiness,
         None if predictions is None else _read(predictions),
         repetitions,
         seed,
@@ -119,20 +131,21 @@ def sim(
         load = [0.9]
     comparison = Comparison(
         scenario,
-        arms(policy, forecast),
+        compared,
         list(dict.fromkeys(load)),
         rate if speedup is None else calls.rate * speedup,
         _numbers(goodput, ":", "--goodput") or None,
     )
-    kept = _simulate(comparison, records, keep=plot is not None)
+    kept = results.simulate_all(comparison, records, keep=plot is not None)
     engine = f"{rules} rules, {Path(step_time).name} steps" + (f", {engines} engines" if engines > 1 else "")
-    _print(comparison, f"{Path(trace).name} on {engine}", markdown=markdown)
+    named = f"{Path(trace).name} on {engine}"
+    results.print_tables(comparison, named, markdown=markdown)
     if json is not None:
-        write_json(json, _document(comparison))
+        write_json(json, results.document(comparison))
     if csv is not None:
-        _write_runs(csv, comparison)
+        results.write_runs(csv, comparison)
     if plot is not None:
-        _plot(plot, comparison, kept, f"{Path(trace).name} on {engine}")
+        results.draw(plot, comparison, kept, named)
 
 
 def _trace(name: str, form: str, model: str | None, cache: Path | None) -> Trace:
@@ -140,7 +153,7 @@ def _trace(name: str, form: str, model: str | None, cache: Path | None) -> Trace
 
     if name == "sample":
         return sample()
-    if name in CATALOGUE and not Path(name).exists():
+    if is_public(name):
         home = os.environ.get("XDG_CACHE_HOME")
         folder = cache if cache is not None else (Path(home) / "soonest" if home else None)
         path = fetch(name, folder, lambda line: typer.echo(line, err=True))
@@ -212,110 +225,3 @@ def _numbers(words: Sequence[str], between: str, flag: str) -> dict[str, float]:
         if not sign or not name.strip():
             raise SimulationError(f"{flag} takes NAME{between}NUMBER, got {word!r}")
     return found
-
-
-def _simulate(comparison: Comparison, folder: Path | None, *, keep: bool) -> dict[str, list[Records]]:
-    """Run all under a progress bar; the records of the highest load are kept for a plot."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from soonest.report import write_csv
-
-    kept: dict[str, list[Records]] = defaultdict(list)
-    highest = max(comparison.loads, default=None)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("simulating", total=comparison.size)
-
-        def watch(run: Run, records: Records) -> None:
-            label = comparison.label(run.arm)
-            progress.update(task, advance=1, description=label)
-            if keep and run.load == highest and len(kept[label]) < KEPT:
-                kept[label].append(records)
-            if folder is not None:
-                load = "" if run.load is None else f"-load{run.load:g}"
-                write_csv(folder / f"{label}{load}-{run.repetition}.csv", records)
-
-        comparison.watch = watch
-        comparison.run()
-    return kept
-
-
-def _print(comparison: Comparison, trace: str, *, markdown: bool) -> None:
-    from rich.console import Console
-
-    from soonest.report import comparison_table, to_markdown
-
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    for load in comparison.loads or (None,):
-        rows = comparison.rows(load)
-        title = _condition(comparison.scenario, trace, load, comparison.runs)
-        if markdown:
-            typer.echo(f"{title}\n\n{to_markdown(rows)}")
-        else:
-            console.print(title, comparison_table(rows, width=console.width), sep="\n\n", end="\n\n", markup=False)
-
-
-def _condition(scenario: Scenario, trace: str, load: float | None, runs: Sequence[Run]) -> str:
-    rate = next(run.rate for run in runs if run.load == load)
-    rules = scenario.options.rules
-    parts = [f"{scenario.size:,} requests of {trace}, {scenario.arrivals}"]
-    if load is not None:
-        parts.append(f"load {load:g} of {scenario.saturation:.3g} req/s")
-    parts.append("all at once" if rate == float("inf") else f"{rate:.3g} req/s")
-    parts.append(f"{rules.slots or 'any number of'} slots")
-    parts.append("any memory" if rules.blocks is None else f"{rules.capacity:,} tokens of KV cache")
-    return "; ".join(parts)
-
-
-def _document(comparison: Comparison) -> dict[str, object]:
-    import platform
-    from dataclasses import asdict
-
-    import numpy as np
-
-    from soonest import __version__
-
-    scenario, options = comparison.scenario, comparison.scenario.options
-    return {
-        "command": shlex.join(["soonest", *sys.argv[1:]]),
-        "versions": {"soonest": __version__, "numpy": np.__version__, "python": platform.python_version()},
-        "conditions": {
-            "trace": scenario.trace.name,
-            "requests": scenario.size,
-            "left_out": scenario.trace.left_out,
-            "arrivals": scenario.arrivals,
-            "saturation": scenario.saturation if comparison.loads else None,
-            "repetitions": scenario.repetitions,
-            "seed": scenario.seed,
-            "rules": asdict(options.rules),
-            "step_time_ps": asdict(options.step_time),
-            "engines": options.engines,
-            "overdue_after": options.overdue_after,
-            "overdue_every": options.overdue_every,
-        },
-        "runs": [_flat(run) for run in comparison.runs],
-    }
-
-
-def _flat(run: Run) -> dict[str, object]:
-    arm = {"policy": run.arm.policy, "forecast": run.arm.forecast}
-    return {**arm, "load": run.load, "request_rate": run.rate, "repetition": run.repetition, **run.summary}
-
-
-def _write_runs(path: Path, comparison: Comparison) -> None:
-    from soonest.report import write_rows
-
-    write_rows(path, [_flat(run) for run in comparison.runs])
-
-
-def _plot(path: Path, comparison: Comparison, kept: dict[str, list[Records]], trace: str) -> None:
-    from soonest.report import plot
-    from soonest.studies.comparison import latencies
-
-    by_load = comparison.by_load() if len(comparison.loads) > 1 else None
-    highest = max(comparison.loads, default=None)
-    plot(path, latencies(kept), by_load, _condition(comparison.scenario, trace, highest, comparison.runs))
-    typer.echo(f"wrote {path}", err=True)

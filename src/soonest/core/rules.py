@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -159,8 +160,10 @@ class Rules:
 
     @property
     def reserve_blocks(self) -> int:
-        """Blocks that admission leaves free while anything runs: the watermark, rounded up."""
-        return 0 if self.blocks is None else math.ceil(self.blocks * self.watermark)
+        """Blocks that admission leaves free while anything runs: the watermark as it is written, rounded up."""
+        if self.blocks is None or self.watermark == 0:
+            return 0
+        return math.ceil(int(self.blocks) * Fraction(str(self.watermark)))  # in binary 100 x 0.07 is more than 7
 
     def blocks_for(self, tokens: int) -> int:
         """Blocks that hold this many tokens."""

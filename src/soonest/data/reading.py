@@ -59,7 +59,7 @@ def read_trace(path: str | Path, format: str = "auto", limit: int | None = None,
         raise TraceError(f"no trace format {known!r}; known: {', '.join(FORMATS)}")
     choice = Choice(model)
     with opened(path) as text:
-        rows = _items(path, text) if known == "sharegpt" else _lines(path, text)
+        rows = items(path, text) if known == "sharegpt" else lines(path, text)
         return gather(path, rows, lambda place, batch: OBJECTS[known](place, batch, choice), limit, choice)
 
 
@@ -72,7 +72,7 @@ def find_format(path: Path) -> str:
         if head.startswith("["):
             found = "sharegpt"
         elif head.startswith("{"):
-            found = _object_format(set(next(_lines(path, iter([start])))[1]))
+            found = _object_format(set(next(lines(path, iter([start])))[1]))
         else:
             found = header_format(split_header(start))
     if found is None:
@@ -90,7 +90,7 @@ def _object_format(names: set[str]) -> str | None:
     return None
 
 
-def _lines(path: Path, text: Iterator[str]) -> Iterator[tuple[int, Json]]:
+def lines(path: Path, text: Iterator[str]) -> Iterator[tuple[int, Json]]:
     """Objects, one a line, with their line numbers; blank lines are passed over."""
     decode = json.JSONDecoder().decode
     for number, line in enumerate(text, start=1):
@@ -162,7 +162,7 @@ class _ListReader:
         return bool(more)
 
 
-def _items(path: Path, text: TextIO) -> Iterator[tuple[int, Json]]:
+def items(path: Path, text: TextIO) -> Iterator[tuple[int, Json]]:
     """Objects of one JSON list, each with the line it begins on."""
     reader = _ListReader(path, text)
     reader.expect("[")

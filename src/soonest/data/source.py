@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, TextIO, TypeVar, cast
 import numpy as np
 
 from soonest.core import TraceError
-from soonest.data.trace import BLOCK_TOKENS, MAX_SECONDS, MAX_TOKENS, Trace
+from soonest.core.forecast import MAX_TOKENS
+from soonest.data.trace import BLOCK_TOKENS, MAX_SECONDS, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

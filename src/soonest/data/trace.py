@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from soonest.core import TraceError
+from soonest.core.forecast import MAX_TOKENS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_TOKENS = 1 << 40
 MAX_SECONDS = 10 * 366 * 86_400  # ten years
 BLOCK_TOKENS = 512
 

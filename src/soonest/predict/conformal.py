@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_OPEN: Final = 100_000
 """Forecasts whose answers are still awaited; the oldest are given up beyond."""
-MOST_GROUPS: Final = 64
+MOST_GROUPS: Final = 32
 """Models and tenants with calibrations of their own."""
 INNER: Final = LEVELS[1:-1]
 WHOLE: Final = ("", "")
@@ -36,8 +36,8 @@ class Conformal(Predictor):
 
     Conformalised quantile regression (Romano, Patterson, Candès, 2019, arXiv:1905.03222) on the log of lengths, level
     by level and separately for `strata` of forecast length (Mondrian; Vovk, 2012, arXiv:1209.2673). `fit` keeps `share`
-    of the conversations for calibration. Later answers recalibrate it: the last `window` or so of each stratum count,
-    by order of arrival of their requests, those of the same model and tenant alone once there are `enough`.
+    of the conversations for calibration. Later answers recalibrate it: the last `window` of each stratum count, those
+    of the same model and tenant alone once there are `enough`.
 
     Under a policy that serves the short first, answers that have ended are the short ones. So strata are calibrated
     apart, and requests that run are counted as cut at what they have generated; those that wait are missing.
@@ -50,7 +50,7 @@ class Conformal(Predictor):
         self,
         base: Predictor,
         coverage: float = 0.9,
-        window: int = 300,
+        window: int = 1000,
         strata: int = 5,
         share: float = 0.2,
         enough: int = 200,
@@ -81,6 +81,7 @@ class Conformal(Predictor):
         prompts, counts, cut = columns(prompts, tokens, censored, least=2)
         learn, check = split_by_conversation(prompts, self.share, self.seed)
         self.base.fit([prompts[i] for i in learn], [counts[i] for i in learn], [cut[i] for i in learn])
+        np.random.default_rng(self.seed).shuffle(check)  # a file's order is no order in time
         forecasts = self.base.predict([prompts[i] for i in check])
         expected = np.array([f.expected for f in forecasts if f.known])
         inner = np.arange(1, self.strata) / self.strata

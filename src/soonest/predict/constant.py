@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Constant(Predictor):
     """The baseline to beat: it knows how long answers are, and nothing of the prompt.
 
-    Older answers fade: all together weigh as much as `window` new ones. All forecasts are equal, so a policy that ranks
-    by them serves in arrival order.
+    Older answers fade: all together weigh as much as `window` new ones. At any time all prompts get the same forecast;
+    it drifts as answers come.
     """
 
     name = "constant"

@@ -59,11 +59,17 @@ class History(Predictor):
         }
 
     def fit(self, prompts: Sequence[Prompt], tokens: Sequence[int], censored: Sequence[bool] | None = None) -> Self:
-        """Start anew from these answers, oldest first."""
+        """Start anew from these answers: the most frequent templates are kept."""
         rows = zip(*columns(prompts, tokens, censored), strict=True)
         self._clear()
+        found: dict[int, list[tuple[int, bool]]] = {}
         for prompt, count, cut in rows:
-            self.update(prompt, count, cut)
+            for key in keys(prompt):
+                found.setdefault(key, []).append((count, cut))
+        often = sorted(found, key=lambda key: len(found[key]))[-self.templates :]
+        for key in (k for k in often if len(found[k]) >= self.least or k == ALL):
+            self.known_[key] = Lengths(self.window).extend(*zip(*found[key], strict=True))
+        self._count = len(found[ALL])
         return self
 
     def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:

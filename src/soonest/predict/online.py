@@ -198,7 +198,7 @@ def better(forecasts: Sequence[Forecast], answers: Sequence[Answer]) -> bool:
 
 def agreement_stated(card: Card) -> bool:
     """Whether a card states a Kendall rank correlation with held-out answers that is positive beyond chance (5 %)."""
-    tau, n = card.measured.get("kendall_tau", 0.0), card.measured.get("held_out", 0.0)
+    tau, n = card.measured.get("kendall_tau", 0.0), card.measured.get("answers", 0.0)
     return n >= 10 and tau > 1.645 * math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
 
 

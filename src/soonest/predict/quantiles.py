@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -45,14 +46,9 @@ def quantile_rows(tokens: NDArray[np.float64], levels: Sequence[float]) -> NDArr
     Beyond the outermost levels given, the log goes on as between the two outermost, the support ends one such step out.
     """
     logs = np.log(np.maximum(np.sort(tokens, axis=1), 1.0))
-    known = np.asarray(levels)
-    inner = np.asarray(LEVELS)
-    rows = np.empty((len(tokens), len(LEVELS)))
-    for j, level in enumerate(inner):
-        i = int(np.clip(np.searchsorted(known, level) - 1, 0, len(known) - 2))
-        share = (level - known[i]) / (known[i + 1] - known[i])
-        rows[:, j] = logs[:, i] + np.clip(share, -1, 2) * (logs[:, i + 1] - logs[:, i])
-    return np.asarray(np.exp(np.maximum.accumulate(np.clip(rows, 0, np.log(LONGEST)), axis=1)))
+    left, share = _between(tuple(levels))
+    rows = logs.take(left, axis=1) * (1 - share) + logs.take(left + 1, axis=1) * share
+    return np.asarray(np.exp(np.maximum.accumulate(rows.clip(0, math.log(LONGEST)), axis=1)))
 
 
 def loss(made: Forecast, tokens: int) -> float:
@@ -64,3 +60,11 @@ def loss(made: Forecast, tokens: int) -> float:
     counts = np.asarray(made.tokens[1:-1] or (made.expected,))
     short = math.log1p(tokens) - np.log1p(counts)
     return float(np.maximum(levels * short, (levels - 1) * short).mean())
+
+
+@cache
+def _between(levels: tuple[float, ...]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """For each of `LEVELS`: which of `levels` is the left one of the two it comes from, and how far on it is."""
+    known, inner = np.asarray(levels), np.asarray(LEVELS)
+    left = (known.searchsorted(inner) - 1).clip(0, len(known) - 2)
+    return left, ((inner - known[left]) / (known[left + 1] - known[left])).clip(-1, 2)

@@ -7,15 +7,17 @@ from typing import Final
 from soonest.core import PredictorError
 from soonest.predict.conformal import Conformal
 from soonest.predict.constant import Constant
+from soonest.predict.encoder import Encoder
 from soonest.predict.ensemble import Ensemble
 from soonest.predict.history import History
 from soonest.predict.online import Online
 from soonest.predict.predictor import Predictor
+from soonest.predict.text import Text
 from soonest.words import Registry
 
 GROUP: Final = "soonest.predictors"
 BUILT_IN: Final[dict[str, type[Predictor]]] = {
-    kind.name: kind for kind in (Constant, History, Conformal, Online, Ensemble)
+    kind.name: kind for kind in (Constant, History, Text, Encoder, Conformal, Online, Ensemble)
 }
 PREDICTORS: Final = Registry(Predictor, BUILT_IN, GROUP, "predictor", "online(conformal(text))", PredictorError)
 

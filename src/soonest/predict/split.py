@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soonest.data.examples import group_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,11 +17,11 @@ if TYPE_CHECKING:
 def split_by_conversation(prompts: Sequence[Prompt], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Rows to learn from, and about `share` of the rows to check with; each side has at least one where it can.
 
-    Prompts of one conversation, or with the same text where they name none, stay together.
+    Prompts of one conversation, or with the same first question where they name none, stay together.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for i, prompt in enumerate(prompts):
-        groups.setdefault(prompt.conversation or f"\0{prompt.text}", []).append(i)
+        groups.setdefault(group_of(prompt), []).append(i)
     names = list(groups.values())
     order = np.random.default_rng(seed).permutation(len(names))
     check: list[int] = []

@@ -5,7 +5,7 @@ from soonest.report.compare import Interval, interval, paired_gain
 from soonest.report.files import check_target, write_csv, write_json, write_rows
 from soonest.report.gaps import Gaps
 from soonest.report.plots import check_picture, plot, plot_latency, plot_load
-from soonest.report.summary import SLOS, Number, Summary, summarise
+from soonest.report.summary import SLOS, Number, Summary, check_slos, summarise
 from soonest.report.table import NOTHING_QUEUED, Row, comparison_table, footer, to_markdown
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Row",
     "Summary",
     "check_picture",
+    "check_slos",
     "check_target",
     "comparison_table",
     "footer",

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -38,11 +38,7 @@ def write_csv(path: str | Path, records: Records) -> None:
     for name in ("arrival", "admitted", "first_token", "finished"):
         columns[name] = ["" if math.isnan(time) else time for time in columns[name]]
     columns["outcome"] = [OUTCOMES[outcome] for outcome in columns["outcome"]]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
+    _write_table(path, columns, zip(*columns.values(), strict=True))
 
 
 def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
@@ -50,12 +46,10 @@ def write_rows(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
 
     Raises:
         SoonestError: the file cannot be written.
+        KeyError: a row lacks a key of the first; the old file stays.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
+    names = list(rows[0]) if rows else []
+    _write_table(path, names, ([row[name] for name in names] for row in rows))
 
 
 def check_target(path: str | Path) -> Path:
@@ -88,6 +82,14 @@ def write_bytes(path: str | Path, content: bytes) -> None:
             _replace(target.resolve(), content)
     except OSError as error:
         raise SoonestError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _write_table(path: str | Path, names: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def _replace(target: Path, content: bytes) -> None:

@@ -57,13 +57,15 @@ def page(drawing: Drawing) -> bytes:
     tables = ""
     if drawing.curves:
         tables += _table(
-            "Job completion time (s) of finished requests",
+            _caption("Job completion time (s) of finished requests", drawing.panels[0]),
             ("policy", "finished", "mean", "p50", "p99", "max"),
             _curve_rows(drawing.curves),
         )
     if drawing.bands:
         tables += _table(
-            "Job completion time (s) by load, ± half-width of its 95 % confidence interval",
+            _caption(
+                "Job completion time (s) by load, ± half-width of its 95 % confidence interval", drawing.panels[1]
+            ),
             ("policy", "load", "mean", "p99"),
             _band_rows(drawing.bands),
         )
@@ -74,7 +76,8 @@ def _figure(drawing: Drawing) -> Figure:
     from plotly.subplots import make_subplots  # noqa: PLC0415 - the base install has no Plotly
 
     panels = bool(drawing.curves) + bool(drawing.bands)
-    figure = make_subplots(rows=panels, cols=1, vertical_spacing=0.14)
+    titles = [title for title, given in zip(drawing.panels, (drawing.curves, drawing.bands), strict=True) if given]
+    figure = make_subplots(rows=panels, cols=1, vertical_spacing=0.16, subplot_titles=[escape(t) for t in titles])
     for curve in drawing.curves:
         _add_curve(figure, curve)
     if drawing.curves:
@@ -91,7 +94,7 @@ def _figure(drawing: Drawing) -> Figure:
         template="plotly_white",
         height=80 + 420 * panels,
         margin={"t": 30, "r": 20},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.06, "x": 0},
     )
     return figure
 
@@ -140,6 +143,10 @@ def _curve_rows(curves: tuple[Curve, ...]) -> Iterable[tuple[str, str, tuple[str
     for curve in curves:
         numbers = (three_digits(seconds) for seconds in (curve.mean, curve.p50, curve.p99, curve.max))
         yield curve.name, curve.colour, (str(curve.finished), *numbers)
+
+
+def _caption(what: str, condition: str) -> str:
+    return f"{what}; {escape(condition)}" if condition else what
 
 
 def _with_width(mean: float, half_width: float | None) -> str:

@@ -71,12 +71,13 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What a plot shows, however it is drawn."""
+    """What a plot shows, however it is drawn; `panels` are the titles of the curves and of the bands."""
 
     title: str
     curves: tuple[Curve, ...]
     bands: tuple[Band, ...]
     load_label: str
+    panels: tuple[str, str]
 
 
 def plot(
@@ -86,17 +87,19 @@ def plot(
     title: str,
     *,
     load_label: str = LOAD_LABEL,
+    panels: tuple[str, str] = ("", ""),
 ) -> None:
     """Draw what is given, side by side: the distribution of JCTs, and their mean and p99 against load; in seconds.
 
     `.png` is a picture made by Matplotlib, `.html` one self-contained interactive page made by Plotly, with the numbers
-    beside the curves. `title` states the condition: trace, engine, load.
+    beside the curves. `title` states what is true of both panels: trace and engine. `panels` are titles of their own:
+    at which load the distribution is, how many repetitions it pools, and of how many the other panel shows the mean.
 
     Raises:
         SoonestError: another suffix, a missing library, nothing to draw, or a file that cannot be written.
     """
     suffix = check_picture(path)
-    drawing = _drawing(latencies or {}, by_load or {}, title, load_label)
+    drawing = _drawing(latencies or {}, by_load or {}, title, load_label, panels)
     if suffix == ".png":
         content = picture(drawing)
     else:
@@ -146,7 +149,7 @@ def picture(drawing: Drawing) -> bytes:
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(1, panels, squeeze=False)[0])
     if drawing.curves:
-        _draw_curves(axes.pop(0), drawing.curves)
+        _draw_curves(axes.pop(0), drawing)
     if drawing.bands:
         _draw_bands(axes.pop(0), drawing)
     figure.suptitle(drawing.title, fontsize=12, parse_math=False)
@@ -155,8 +158,8 @@ def picture(drawing: Drawing) -> bytes:
     return content.getvalue()
 
 
-def _draw_curves(axes: Axes, curves: tuple[Curve, ...]) -> None:
-    for number, curve in enumerate(curves):
+def _draw_curves(axes: Axes, drawing: Drawing) -> None:
+    for number, curve in enumerate(drawing.curves):
         label = f"{curve.name}: mean {three_digits(curve.mean)} s, p99 {three_digits(curve.p99)} s"
         style = ("-", "--", "-.", ":")[number // len(COLOURS) % 4]
         axes.plot(curve.seconds, curve.percent, style, color=curve.colour, label=label, linewidth=1.8)
@@ -165,9 +168,9 @@ def _draw_curves(axes: Axes, curves: tuple[Curve, ...]) -> None:
     axes.annotate("p99", (1, 99), xycoords=("axes fraction", "data"), xytext=(3, 0), textcoords="offset points",
                   va="center", fontsize=8, color="#666666")  # fmt: skip
     axes.set_ylim(0, 103)
-    _finish(axes, TIME_LABEL, SHARE_LABEL)
+    _finish(axes, drawing.panels[0], TIME_LABEL, SHARE_LABEL)
     axes.set_xscale("log")
-    axes.set_xlim(left=min(curve.seconds[np.searchsorted(curve.percent, 0.2)] for curve in curves) / 1.2)
+    axes.set_xlim(left=min(curve.seconds[np.searchsorted(curve.percent, 0.2)] for curve in drawing.curves) / 1.2)
     axes.xaxis.set_major_formatter(_tick)
 
 
@@ -177,12 +180,13 @@ def _draw_bands(axes: Axes, drawing: Drawing) -> None:
         axes.plot(band.load, band.mean, style, marker=band.marker, color=band.colour, markersize=4, linewidth=1.6,
                   label=band.name if band.statistic == "mean" else None)  # fmt: skip
         axes.fill_between(band.load, band.low, band.high, color=band.colour, alpha=0.18, linewidth=0)
-    _finish(axes, drawing.load_label, f"{TIME_LABEL}, {BAND_LABEL}")
+    _finish(axes, drawing.panels[1], drawing.load_label, f"{TIME_LABEL}, {BAND_LABEL}")
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(_tick)
 
 
-def _finish(axes: Axes, x: str, y: str) -> None:
+def _finish(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=10, parse_math=False)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(visible=True, which="major", color="#E5E5E5", linewidth=0.7)
@@ -196,7 +200,11 @@ def _tick(value: float, _position: float) -> str:
 
 
 def _drawing(
-    latencies: Mapping[str, NDArray[np.float64]], by_load: Mapping[str, Sequence[Load]], title: str, load_label: str
+    latencies: Mapping[str, NDArray[np.float64]],
+    by_load: Mapping[str, Sequence[Load]],
+    title: str,
+    load_label: str,
+    panels: tuple[str, str] = ("", ""),
 ) -> Drawing:
     names = list(dict.fromkeys([*latencies, *by_load]))
     curves = tuple(
@@ -210,7 +218,7 @@ def _drawing(
     )  # fmt: skip
     if not curves and not bands:
         raise SoonestError("nothing to draw: no request finished under any policy")
-    return Drawing(title, curves, bands, load_label)
+    return Drawing(title, curves, bands, load_label, panels)
 
 
 def _curve(name: str, colour: str, seconds: NDArray[np.float64]) -> Curve:

@@ -39,7 +39,7 @@ def summarise(
     names `ttft`, `tpot` and `e2el`. `service` is what `slowdown` needs. Percentile 99 is always among `percentiles`.
 
     Raises:
-        SoonestError: an unknown SLO, or a percentile outside 0 to 100.
+        SoonestError: an SLO as `check_slos` says, or a percentile outside 0 to 100.
     """
     percents = sorted({float(p) for p in percentiles} | {99.0})
     if not 0 <= percents[0] <= percents[-1] <= 100:
@@ -78,9 +78,21 @@ def summarise(
     return {key: None if value is None or not math.isfinite(value) else value for key, value in values.items()}
 
 
-def _goodput(records: Records, slos: Mapping[str, float]) -> Number:
+def check_slos(slos: Mapping[str, float]) -> None:
+    """Refuse, before long work, limits that goodput cannot have.
+
+    Raises:
+        SoonestError: an unknown SLO, or a limit of no positive number of milliseconds.
+    """
     if strange := set(slos) - set(SLOS):
         raise SoonestError(f"no SLO {', '.join(sorted(strange))}; known: {', '.join(SLOS)}, in milliseconds")
+    for name, limit in slos.items():
+        if not limit > 0:
+            raise SoonestError(f"SLO {name} must be above 0 ms, got {limit:g}")
+
+
+def _goodput(records: Records, slos: Mapping[str, float]) -> Number:
+    check_slos(slos)
     if not slos:
         return None
     return measures.goodput(records, ttft_ms=slos.get("ttft"), tpot_ms=slos.get("tpot"), e2el_ms=slos.get("e2el"))

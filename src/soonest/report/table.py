@@ -13,7 +13,7 @@ from soonest.report.catalogue import MEASURES
 from soonest.report.compare import Interval, interval, paired_gain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
@@ -66,13 +66,17 @@ _COLUMNS = (
     _Column("req/s", "request_throughput", "request_throughput", 1),
     _Column("preempted\n%", "preempted", "preempted_percent", 1),
 )
+_GOODPUT = _Column("goodput\nreq/s", "goodput", "request_goodput", 1)
+"""Shown where somebody stated SLOs."""
 
 
-def comparison_table(rows: Sequence[Row], baseline: str | None = None, *, width: int | None = None) -> Table:
+def comparison_table(
+    rows: Sequence[Row], baseline: str | None = None, *, width: int | None = None, legend: bool = True
+) -> Table:
     """The comparison as a Rich table in pipes, readable in a file as well; the footer is its caption.
 
     Gains are against `baseline`, the first policy if not named. Where it would not fit `width`, it does without spaces
-    beside the pipes; cells that still do not fit are folded, never cut.
+    beside the pipes; cells that still do not fit are folded, never cut. Without `legend` the caption is the remarks.
 
     Raises:
         SoonestError: there is no row, the baseline is none of them, or repetitions differ in number.
@@ -87,7 +91,7 @@ def comparison_table(rows: Sequence[Row], baseline: str | None = None, *, width:
     table = Table(
         box=MARKDOWN,
         padding=(0, padding),
-        caption=Text(footer(rows, baseline)),
+        caption=Text(footer(rows, baseline, legend=legend)),
         caption_justify="left",
         highlight=False,
     )
@@ -98,8 +102,8 @@ def comparison_table(rows: Sequence[Row], baseline: str | None = None, *, width:
     return table
 
 
-def to_markdown(rows: Sequence[Row], baseline: str | None = None) -> str:
-    """The comparison as a Markdown table, its footer beneath.
+def to_markdown(rows: Sequence[Row], baseline: str | None = None, *, legend: bool = True) -> str:
+    """The comparison as a Markdown table, its footer beneath; without `legend` only the remarks.
 
     Raises:
         SoonestError: as `comparison_table`.
@@ -115,36 +119,47 @@ def to_markdown(rows: Sequence[Row], baseline: str | None = None) -> str:
         for line in (lines[0], ruler, *lines[1:])
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in padded)
-    notes = "\n".join(f"- {line}" for line in footer(rows, baseline).splitlines())
-    return f"{table}\n\n{notes}\n"
+    notes = "\n".join(f"- {line}" for line in footer(rows, baseline, legend=legend).splitlines())
+    return f"{table}\n\n{notes}\n" if notes else f"{table}\n"
 
 
-def footer(rows: Sequence[Row], baseline: str | None = None) -> str:
-    """What the columns mean, how sure the gain is, and what the numbers leave out; one line each.
+def footer(rows: Sequence[Row], baseline: str | None = None, *, legend: bool = True) -> str:
+    """The legend, which is the same for tables of the same run, then the remarks on these very rows; one line each.
+
+    The legend says what the columns mean and how sure the gain is, the remarks what the numbers leave out.
 
     Raises:
         SoonestError: as `comparison_table`.
     """
     base = _baseline(rows, baseline)
-    shown = dict.fromkeys(column.measure for column in _COLUMNS)
+    return "\n".join([*(_legend(rows, base) if legend else ()), *_remarks(rows, base)])
+
+
+def _legend(rows: Sequence[Row], base: Row) -> Iterator[str]:
+    shown = dict.fromkeys(column.measure for column in _columns(rows))
     formulas = (f"{m.label} = {m.formula} ({m.unit})" for m in (MEASURES[name] for name in shown))
     repetitions = len(base.repetitions)
-    lines = ["; ".join(formulas) + "."]
+    yield "; ".join(formulas) + "."
     gain = f"gain = 100 (1 - mean JCT / mean JCT of {base.policy})"
     if repetitions == 1:
-        lines.append(f"{gain}; one repetition, so how sure it is is unknown.")
+        yield f"{gain}; one repetition, so how sure it is is unknown."
     else:
-        lines.append(
-            f"{gain}, repetition by repetition: mean ± half-width of its 95 % confidence interval (Student's t)."
-        )
-        lines.append(f"max is the largest of {repetitions} repetitions, every other number their mean.")
+        yield f"{gain}, repetition by repetition: mean ± half-width of its 95 % confidence interval (Student's t)."
+        yield f"max is the largest of {repetitions} repetitions, every other number their mean."
+
+
+def _remarks(rows: Sequence[Row], base: Row) -> Iterator[str]:
     for row in rows:
         missing, arrived = sum(row.values("failed")), sum(row.values("failed") + row.values("completed"))
         if missing:
-            lines.append(f"{row.policy}: {missing:.0f} of {arrived:.0f} requests did not finish and are in no latency.")
+            yield f"{row.policy}: {missing:.0f} of {arrived:.0f} requests did not finish and are in no latency."
     if base.mean("mean_queue_ms") < NEGLIGIBLE_QUEUEING * base.mean("mean_e2el_ms"):
-        lines.append(NOTHING_QUEUED)
-    return "\n".join(lines)
+        yield NOTHING_QUEUED
+
+
+def _columns(rows: Sequence[Row]) -> tuple[_Column, ...]:
+    stated = any(math.isfinite(value) for row in rows for value in row.values(_GOODPUT.key))
+    return (*_COLUMNS, _GOODPUT) if stated else _COLUMNS
 
 
 def _baseline(rows: Sequence[Row], name: str | None) -> Row:
@@ -157,11 +172,12 @@ def _baseline(rows: Sequence[Row], name: str | None) -> Row:
 
 
 def _cells(rows: Sequence[Row], base: Row) -> list[list[str]]:
-    first, *others = _COLUMNS
+    columns = _columns(rows)
+    first, *others = columns
     lines = [["policy", first.heading, "gain\n%", *(column.heading for column in others)]]
     for row in rows:
         gain = paired_gain(row.values(first.key), base.values(first.key))
-        numbers = [three_digits(_number(row, column)) for column in _COLUMNS]
+        numbers = [three_digits(_number(row, column)) for column in columns]
         lines.append([row.policy, numbers[0], "" if row is base else _gain(gain), *numbers[1:]])
     return lines
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from soonest.core import Policy, SimulationError
 from soonest.policies import policy as named
+from soonest.sim.forecasts import Beliefs
 from soonest.sim.host import Host
 from soonest.sim.options import Options
 from soonest.sim.result import NEVER
@@ -17,21 +20,30 @@ from soonest.sim.workload import PICOSECONDS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from soonest.sim.live import Forecaster
     from soonest.sim.result import Result
     from soonest.sim.workload import Workload
 
 Backend = Literal["auto", "python", "kernel"]
 WORTH_COMPILING = 20_000
 """Jobs from which on loading the compiled kernel pays."""
+ENOUGH_JOBS, ENOUGH_BATCHES = 500, 20
+"""Saturation is measured on at least so many jobs, and on so many times what runs at once."""
 
 
 def simulate(
-    workload: Workload, policy: Policy | str, options: Options | None = None, *, backend: Backend = "auto"
+    workload: Workload,
+    policy: Policy | str,
+    options: Options | None = None,
+    *,
+    backend: Backend = "auto",
+    forecaster: Forecaster | None = None,
 ) -> Result:
     """Run a workload under a policy; the same seed gives the same bytes, on either backend.
 
     `policy` is an object, or words such as `aging(shortest, rate=5)`. The `kernel` is compiled with Numba (extra
     `fast`) and takes policies that are plain numbers; `auto` uses it where it can and the workload is large.
+    A `forecaster` takes the place of the workload's forecasts; its latency delays every job.
 
     Raises:
         CapacityError: a job can never fit memory.
@@ -42,11 +54,14 @@ def simulate(
     options = Options() if options is None else options
     options.check(policy)
     workload.check(options.rules)
+    if forecaster is not None and backend != "kernel":
+        late = workload.at(workload.arrival + forecaster.latency)
+        return replace(Host(late, policy, options, forecaster).run(), workload=workload)
     if backend == "python":
         return Host(workload, policy, options).run()
     if backend not in {"auto", "kernel"}:
         raise SimulationError(f"no backend {backend!r}; known: auto, python, kernel")
-    obstacle = kernel_obstacle(workload, policy, options)
+    obstacle = kernel_obstacle(workload, policy, options) if forecaster is None else "forecasts are made as it runs"
     if backend == "kernel" and obstacle is not None:
         raise SimulationError(f"the kernel cannot run this: {obstacle}")
     if obstacle is not None or (backend == "auto" and len(workload) < WORTH_COMPILING):
@@ -72,9 +87,13 @@ def kernel_obstacle(workload: Workload, policy: Policy, options: Options) -> str
 def saturation(workload: Workload, options: Options, *, backend: Backend = "auto") -> float:
     """Requests a second that the engines sustain at most: `fcfs` with the whole workload waiting at the start.
 
-    Measured up to the moment at which the last request is admitted, so that the final drain does not count.
+    Measured up to the moment at which the last request is admitted, so that the final drain does not count. A workload
+    of fewer than 500 requests, or than 20 times what runs at once, waits there several times over: on its own it would
+    be admitted at the start, and its longest answer alone would decide.
     """
-    result = simulate(workload.at(np.zeros(len(workload))), "fcfs", options, backend=backend)
+    laps = math.ceil(_enough(workload, options) / len(workload))
+    workload = _laps(workload.at(np.zeros(len(workload))), laps)
+    result = simulate(workload, "fcfs", options, backend=backend)
     full = result.admitted.max()
     done = result.finished != NEVER
     if not done.any():
@@ -83,6 +102,28 @@ def saturation(workload: Workload, options: Options, *, backend: Backend = "auto
     if full > 0 and before.sum() > len(workload) // 2:
         return float(before.sum() / (full / PICOSECONDS))
     return float(done.sum() / (result.finished.max() / PICOSECONDS))
+
+
+def _enough(workload: Workload, options: Options) -> int:
+    """How many jobs saturation is measured on at least, below what is compiled for; 1 where any number runs at once."""
+    rules = options.rules
+    if rules.slots is None and rules.blocks is None:
+        return 1
+    held = max(1.0, float(np.mean(workload.prompt_tokens + workload.output_tokens / 2)))
+    at_once = options.engines * min(rules.slots or math.inf, rules.capacity / held)
+    return int(min(max(ENOUGH_JOBS, ENOUGH_BATCHES * at_once), WORTH_COMPILING / 2))
+
+
+def _laps(workload: Workload, laps: int) -> Workload:
+    """A workload that arrives at once, so many times over; laps share no block hashes, so none is another's hit."""
+    if laps == 1:
+        return workload
+    rows = np.tile(np.arange(len(workload)), laps)
+    names = ("arrival", "prompt_tokens", "output_tokens", "priority", "tenant", "max_tokens")
+    columns = {name: getattr(workload, name)[rows] for name in names}
+    hashes = tuple(tuple(block * laps + lap for block in row) for lap in range(laps) for row in workload.blocks)
+    told = Beliefs(workload.beliefs.table, workload.beliefs.index[rows])
+    return replace(workload, **columns, beliefs=told, blocks=hashes)
 
 
 def service_times(workload: Workload, options: Options) -> NDArray[np.float64]:

@@ -72,15 +72,6 @@ class StepTime:
             + self.per_context_token * context_tokens
         )
 
-    def span(self, steps: int, sequences: int, context_tokens: int) -> int:
-        """Picoseconds of `steps` decode-only iterations in which every sequence gains a token in each.
-
-        The context starts at `context_tokens` in all and grows by `sequences` an iteration, so the total is the
-        arithmetic series steps x duration(0, b, c) + per_context_token x b x steps (steps - 1) / 2, exactly.
-        """
-        growth = sequences * (steps * (steps - 1) // 2)
-        return steps * self.duration(0, sequences, context_tokens) + self.per_context_token * growth
-
     @classmethod
     def unit(cls) -> Self:
         """One iteration is one second: the rounds of the theory papers (arXiv:2508.14544, arXiv:2502.07115)."""

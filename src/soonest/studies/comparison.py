@@ -11,7 +11,7 @@ import numpy as np
 
 from soonest.core import SimulationError
 from soonest.policies import policy
-from soonest.report import Gaps, Row, Summary, interval, summarise
+from soonest.report import Gaps, Row, Summary, check_slos, interval, summarise
 from soonest.report.measures import jct
 from soonest.sim import service_times, simulate
 from soonest.sim.simulate import kernel_obstacle
@@ -49,6 +49,12 @@ class Comparison:
 
     Every arm sees the same requests at the same times, so differences are paired. `watch` is called after each
     simulation, with its arm, load and records.
+
+    Raises:
+        SimulationError: a load or the rate is no positive number.
+        PolicyError: a policy is unknown, or needs what the rules do not give.
+        ForecastError: a forecast source is unknown, or cannot forecast these requests.
+        SoonestError: an SLO is unknown or not positive.
     """
 
     scenario: Scenario
@@ -59,22 +65,22 @@ class Comparison:
     watch: Callable[[Run, Records], None] = lambda _run, _records: None
     runs: list[Run] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        check_slos(self.slos or {})
+        for speed in (*self.loads, *(() if self.rate is None else (self.rate,))):
+            if not (math.isfinite(speed) and speed > 0):
+                raise SimulationError(f"a load or rate must be positive and finite, got {speed}")
+        for arm in self.arms:
+            self.scenario.options.check(policy(arm.policy))
+        self.scenario.check(arm.forecast for arm in self.arms)
+
     @property
     def size(self) -> int:
         """How many simulations there are."""
         return len(self.arms) * max(1, len(self.loads)) * self.scenario.repetitions
 
     def run(self) -> None:
-        """Simulate all; what is asked wrongly is refused before the first simulation.
-
-        Raises:
-            SimulationError: a load or the rate is no positive number.
-        """
-        for speed in (*self.loads, *(() if self.rate is None else (self.rate,))):
-            if not (math.isfinite(speed) and speed > 0):
-                raise SimulationError(f"a load or rate must be positive and finite, got {speed}")
-        for arm in self.arms:
-            self.scenario.options.check(policy(arm.policy))
+        """Simulate all."""
         for load in self.loads or (None,):
             rate = self.rate if load is None else load * self.scenario.saturation
             for repetition in range(self.scenario.repetitions):

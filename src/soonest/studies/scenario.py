@@ -14,6 +14,8 @@ from soonest.sim import Workload, beliefs, saturation
 from soonest.sim.forecasts import real_classes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from soonest.data import Trace
@@ -36,7 +38,8 @@ class Scenario:
     `predictions` is a file of a classifier's predictions, from which `classes` takes its errors.
 
     Raises:
-        SimulationError: an arrival process is unknown, lacks its rate, or the trace has no arrival times to replay.
+        SimulationError: an arrival process is unknown, lacks its rate, or the trace has no arrival times to replay; or
+            there is a prefix cache, and no block hashes.
     """
 
     trace: Trace
@@ -60,6 +63,11 @@ class Scenario:
             )
         if self.repetitions < 1 or (self.requests is not None and self.requests < 1):
             raise SimulationError("a scenario needs at least one repetition and one request")
+        if self.options.prefix_blocks and not self._part(0).blocks:
+            raise SimulationError(
+                f"trace {self.trace.name!r} says of no prompt which blocks it shares: leave out --prefix-blocks, "
+                "or give a trace with block hashes, such as mooncake-conversation"
+            )
 
     @property
     def size(self) -> int:
@@ -87,6 +95,16 @@ class Scenario:
             file = self.predictions
             return real_classes(tokens, file.output_tokens, file.predicted, seed=seed)
         return beliefs(spec, tokens, self._part(repetition).predicted if self.lengths is None else None, seed)
+
+    def check(self, specs: Iterable[str]) -> None:
+        """Refuse, before long work, words of a forecast source from which no forecast can be made.
+
+        Raises:
+            ForecastError: as the source says.
+        """
+        workload = Workload.of(self._part(0))
+        for spec in dict.fromkeys(specs):
+            self.beliefs(spec, workload, 0)
 
     def _seed(self, repetition: int) -> int:
         return self.seed + repetition * STRIDE

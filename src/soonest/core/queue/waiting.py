@@ -35,7 +35,8 @@ class Queue:
     bounds waiting only while they come in more slowly than this share is served; at overload nothing can.
 
     With `weights`, tenants of a class share admissions by expected tokens (start-time fair queueing); a tenant
-    without a weight has weight 1. `finished` corrects the charge by the actual tokens at the next `reorder`.
+    without a weight has weight 1. `finished` corrects the charge by the actual tokens at the next `reorder`; a push
+    after an eviction refunds it there, because the next admission charges anew: an answer is paid for once.
 
     Raises:
         QueueError: the bound or a weight is no positive number, an entry is pushed twice, or one is taken that is not
@@ -66,6 +67,7 @@ class Queue:
         self._undo: dict[int, tuple[Account, Account]] = {}
         self._charges: dict[int, float] = {}
         self._ended: list[tuple[Entry, int]] = []
+        self._evicted: list[tuple[Entry, float]] = []
         self._head: Entry | None = None
         self._inserted = 0
         self._done = 0
@@ -105,6 +107,8 @@ class Queue:
         entry.expected = forecast.expected if forecast.known else self.mean_tokens
         self._entries[entry.request.id] = entry
         self._pushed[entry.sequence] = entry
+        if entry.sequence in self._charges:
+            self._evicted.append((entry, self._charges.pop(entry.sequence)))
 
     def reorder(self, now: float) -> None:
         """Read the ranks at `now` seconds and freeze the order."""
@@ -117,6 +121,7 @@ class Queue:
         for entry in self._pushed.values():
             self._place(entry)
         self._pushed.clear()
+        self._refund()
         if len(self._classes) > 2 * len(self._priorities) + MAX_IDLE_CLASSES:
             self._classes = {p: self._classes[p] for p in self._priorities}
         for waiting in self._classes.values():
@@ -185,6 +190,13 @@ class Queue:
             if charge is not None and waiting is not None:
                 waiting.correct(entry, tokens - charge)
         self._ended.clear()
+
+    def _refund(self) -> None:
+        """Undo the evicted's charges, after they are placed: whoever comes back saved nothing, but paid for nothing."""
+        for entry, charge in self._evicted:
+            if (waiting := self._classes.get(entry.request.priority)) is not None:
+                waiting.correct(entry, -charge)
+        self._evicted.clear()
 
     def _class(self, priority: int) -> PriorityClass:
         found = self._classes.get(priority)

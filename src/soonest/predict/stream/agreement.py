@@ -11,6 +11,8 @@ WINDOW: Final = 50
 """Earlier answers that each new one is ranked among."""
 LEAST: Final = 5
 STRETCH: Final = 250
+RICH: Final = 1e9
+"""More wealth says no more."""
 BETS: Final = np.array([0.1, 0.25, 0.5, 0.75, 0.95])
 """Shares of the largest bet that stays solvent; the wealth is their mean."""
 
@@ -54,7 +56,7 @@ class Agreement:
             score = 4 * self._rank(0, expected) * self._rank(1, tokens)
             mean = self.least / 3
             self._found *= 1 + BETS * score
-            self._lost = np.maximum(self._lost, 1.0) * (1 - BETS / (1 - mean) * (score - mean))
+            self._lost = np.clip(self._lost, 1.0, RICH) * (1 - BETS / (1 - mean) * (score - mean))
         self._past.append((expected, tokens))
 
     @property

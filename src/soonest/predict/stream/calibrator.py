@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from soonest.predict.stream.residuals import FEW, weighted_quantiles
+from soonest.predict.stream.residuals import interval_levels, residual_quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+FEW: Final = 20
+"""Answers below which no quantile of them is trusted."""
 ENOUGH: Final = 40
 """Answers in a stratum from which on it speaks for itself."""
+PROBE: Final = 50
+"""The last answers that are held against the promise."""
+SURPRISE: Final = 3.5
+"""Standard deviations below the promise at which older answers no longer count."""
 
 
 class Row(NamedTuple):
@@ -31,25 +37,32 @@ class Calibrator:
 
     An answer's residual at a level is log(1 + tokens) less log(1 + the forecast's quantile there); its quantile at the
     same level is the correction. Strata matter because a queue that serves the short first has seen few answers of
-    those forecast to be long: within a stratum, who has been served hardly depends on the answer. The newest row
-    weighs 1, one `window` rows older 1/e.
+    those forecast to be long: within a stratum, who has been served hardly depends on the answer.
+
+    The last `window` answers of a stratum count alike, until too few of the last `PROBE` lie within what was promised:
+    then those alone count. The last two of `levels` are the ends of that interval.
     """
 
     def __init__(self, levels: Sequence[float], strata: int, window: int) -> None:
-        self.levels = tuple(levels)
+        self.levels = (*levels,)
         self.window = window
         self.count = 0
-        self._rows: list[deque[Row]] = [deque(maxlen=2 * window) for _ in range(strata)]
+        self._rows: list[deque[Row]] = [deque(maxlen=window) for _ in range(strata)]
+        self._inside: list[deque[bool]] = [deque(maxlen=PROBE) for _ in range(strata)]
         self._shifts: list[NDArray[np.float64] | None] = [None] * strata
         self._since = [0] * strata
 
     def add(self, stratum: int, row: Row) -> None:
         """One answer more."""
-        rows = self._rows[stratum]
-        rows.append(row)
+        self._rows[stratum].append(row)
         self.count += 1
         self._since[stratum] += 1
-        if self._since[stratum] > min(len(rows), self.window) // 16:
+        shifts = self._shifts[stratum]
+        if shifts is not None and self._surprised(stratum, row, shifts):
+            self._rows[stratum] = deque(list(self._rows[stratum])[-PROBE:], maxlen=self.window)
+            self._inside[stratum].clear()
+            self.stale(stratum)
+        if self._since[stratum] > len(self._rows[stratum]) // 16:
             self.stale(stratum)
 
     def stale(self, stratum: int) -> None:
@@ -69,18 +82,23 @@ class Calibrator:
                 rows = [row for several in self._rows for row in several]
             if len(rows) < FEW:
                 return None
-            age = np.arange(len(rows))[::-1] / self.window
-            weights = [np.exp(-np.minimum(age, 50.0))]
-            unfinished = list(running)
-            weights.append(np.ones(len(unfinished)))
-            rows += unfinished
-            logs = np.array([row.answer for row in rows])
-            residuals = logs[:, None] - np.stack([row.quantiles for row in rows])
+            rows += running
+            residuals = np.array([row.answer for row in rows])[:, None] - np.stack([row.quantiles for row in rows])
             cut = np.array([row.cut for row in rows], dtype=np.bool_)
-            found = weighted_quantiles(residuals, cut, np.concatenate(weights), self.levels)
-            self._shifts[stratum] = found
+            ends = interval_levels(residuals[:, -1], cut, (self.levels[-2], self.levels[-1]))
+            found = self._shifts[stratum] = residual_quantiles(residuals, cut, (*self.levels[:-2], *ends))
         return found
 
     def rows(self) -> list[tuple[int, Row]]:
         """All answers held, with their strata, oldest first within each."""
         return [(stratum, row) for stratum, rows in enumerate(self._rows) for row in rows]
+
+    def _surprised(self, stratum: int, row: Row, shifts: NDArray[np.float64]) -> bool:
+        """Whether so few of the last answers lie within the interval as chance hardly ever has it."""
+        inside = self._inside[stratum]
+        low, high = row.quantiles[-2:] + shifts[-2:]
+        inside.append(bool(row.answer <= high and (row.cut or low <= row.answer)))
+        if len(inside) < PROBE:
+            return False
+        promised = self.levels[-1] - self.levels[-2]
+        return bool(sum(inside) < PROBE * promised - SURPRISE * (PROBE * promised * (1 - promised)) ** 0.5)

@@ -10,7 +10,7 @@ import numpy as np
 from soonest.predict.quantiles import LEVELS, LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -42,8 +42,7 @@ class Lengths:
 
     def add(self, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002 - the answer's kind
         """Take one answer in."""
-        place = int(math.log(min(max(tokens, 1), LONGEST)) / STEP)
-        (self._cut if censored else self._ended)[place] += self._weight
+        (self._cut if censored else self._ended)[_bin(tokens)] += self._weight
         self._weight *= self.window / (self.window - 1)
         self.count += 1
         self._since += 1
@@ -54,10 +53,15 @@ class Lengths:
             self._cut /= self._weight
             self._weight = 1.0
 
-    def extend(self, tokens: Iterable[int], censored: Iterable[bool]) -> Self:
-        """Take several answers in, oldest first."""
+    def extend(self, tokens: Sequence[int], censored: Sequence[bool]) -> Self:
+        """Take several answers in, all alike: the order of a file is no order in time."""
+        share = min(1.0, self.window / max(1, len(tokens)))
+        self._weight *= share
         for count, cut in zip(tokens, censored, strict=True):
-            self.add(count, cut)
+            (self._cut if cut else self._ended)[_bin(count)] += self._weight
+        self._weight *= self.window / (self.window - 1) / share
+        self.count += len(tokens)
+        self._quantiles = None
         return self
 
     @property
@@ -97,6 +101,10 @@ class Lengths:
         made._ended, made._cut = found[0, :BINS].copy(), found[1, :BINS].copy()
         made._weight, made.count = float(found[0, BINS]), int(found[1, BINS])
         return made
+
+
+def _bin(tokens: int) -> int:
+    return int(math.log(min(max(tokens, 1), LONGEST)) / STEP)
 
 
 def quantiles_of(law: NDArray[np.float64]) -> list[float]:

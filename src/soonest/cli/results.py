@@ -1,0 +1,166 @@
+"""What `soonest sim` leaves behind: tables, a JSON document, CSV files, a plot."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from soonest.core import Records
+    from soonest.studies import Comparison, Run
+
+KEPT = 50
+"""Repetitions whose latencies a plot pools at most."""
+
+
+def simulate_all(comparison: Comparison, folder: Path | None, *, keep: bool) -> dict[str, list[Records]]:
+    """Run all under a progress bar; the records of the highest load are kept for a plot."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from soonest.report import write_csv
+
+    kept: dict[str, list[Records]] = defaultdict(list)
+    highest = max(comparison.loads, default=None)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("simulating", total=comparison.size)
+
+        def watch(run: Run, records: Records) -> None:
+            label = comparison.label(run.arm)
+            progress.update(task, advance=1, description=label)
+            if keep and run.load == highest and len(kept[label]) < KEPT:
+                kept[label].append(records)
+            if folder is not None:
+                load = "" if run.load is None else f"-load{run.load:g}"
+                write_csv(folder / f"{label}{load}-{run.repetition}.csv", records)
+
+        comparison.watch = watch
+        comparison.run()
+    return kept
+
+
+def print_tables(comparison: Comparison, trace: str, *, markdown: bool) -> None:
+    """A table for each load; what the columns mean stands once, beneath the last."""
+    from rich.console import Console
+
+    from soonest.report import comparison_table, to_markdown
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    loads = comparison.loads or (None,)
+    for number, load in enumerate(loads, start=1):
+        rows, legend = comparison.rows(load), number == len(loads)
+        parts = [_requests(comparison, trace), *_pace(comparison, load), *_engine(comparison), *_limits(comparison)]
+        title = "; ".join(parts)
+        if markdown:
+            typer.echo(f"{title}\n\n{to_markdown(rows, legend=legend)}")
+        else:
+            table = comparison_table(rows, width=console.width, legend=legend)
+            console.print(title, table, sep="\n\n", end="\n\n", markup=False)
+
+
+def document(comparison: Comparison) -> dict[str, object]:
+    """The command, versions, conditions and every run, for JSON."""
+    import platform
+
+    import numpy as np
+
+    from soonest import __version__
+
+    return {
+        "command": shlex.join(["soonest", *sys.argv[1:]]),
+        "versions": {"soonest": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "conditions": conditions(comparison),
+        "runs": [_flat(run) for run in comparison.runs],
+    }
+
+
+def conditions(comparison: Comparison) -> dict[str, object]:
+    """All that the numbers depend on, `None` where it plays no part; the loads and rates are the runs'."""
+    from dataclasses import asdict
+
+    scenario, options = comparison.scenario, comparison.scenario.options
+    return {
+        "trace": scenario.trace.name,
+        "requests": scenario.size,
+        "left_out": scenario.trace.left_out,
+        "arrivals": scenario.arrivals,
+        "burstiness": scenario.burstiness if scenario.arrivals == "gamma" else None,
+        "lengths": None if scenario.lengths is None else scenario.lengths.name,
+        "predictions": None if scenario.predictions is None else scenario.predictions.name,
+        "saturation": scenario.saturation if comparison.loads else None,
+        "repetitions": scenario.repetitions,
+        "seed": scenario.seed,
+        "backend": scenario.backend,
+        "slos_ms": None if comparison.slos is None else dict(comparison.slos),
+        "rules": asdict(options.rules),
+        "step_time_ps": asdict(options.step_time),
+        "engines": options.engines,
+        "overdue_after": options.overdue_after,
+        "overdue_every": options.overdue_every,
+        "tenant_weights": None if options.weights is None else dict(options.weights),
+        "prefix_blocks": options.prefix_blocks,
+    }
+
+
+def write_runs(path: Path, comparison: Comparison) -> None:
+    """A row for each simulation, as CSV."""
+    from soonest.report import write_rows
+
+    write_rows(path, [_flat(run) for run in comparison.runs])
+
+
+def draw(path: Path, comparison: Comparison, kept: dict[str, list[Records]], trace: str) -> None:
+    """Latencies at the highest load, and latency against load where there are several."""
+    from soonest.report import plot
+    from soonest.studies.comparison import latencies
+
+    by_load = comparison.by_load() if len(comparison.loads) > 1 else None
+    title = "; ".join([_requests(comparison, trace), *_engine(comparison)])
+    plot(path, latencies(kept), by_load, title, panels=_panels(comparison))
+    typer.echo(f"wrote {path}", err=True)
+
+
+def _flat(run: Run) -> dict[str, object]:
+    arm = {"policy": run.arm.policy, "forecast": run.arm.forecast}
+    return {**arm, "load": run.load, "request_rate": run.rate, "repetition": run.repetition, **run.summary}
+
+
+def _requests(comparison: Comparison, trace: str) -> str:
+    return f"{comparison.scenario.size:,} requests of {trace}, {comparison.scenario.arrivals}"
+
+
+def _pace(comparison: Comparison, load: float | None) -> list[str]:
+    rate = next(run.rate for run in comparison.runs if run.load == load)
+    share = [] if load is None else [f"load {load:g} of {comparison.scenario.saturation:.3g} req/s"]
+    return [*share, "all at once" if rate == float("inf") else f"{rate:.3g} req/s"]
+
+
+def _engine(comparison: Comparison) -> list[str]:
+    rules = comparison.scenario.options.rules
+    return [
+        f"{rules.slots or 'any number of'} slots",
+        "any memory" if rules.blocks is None else f"{rules.capacity:,} tokens of KV cache",
+    ]
+
+
+def _limits(comparison: Comparison) -> list[str]:
+    limits = ", ".join(f"{name} {limit:g} ms" for name, limit in (comparison.slos or {}).items())
+    return [f"goodput within {limits}"] if limits else []
+
+
+def _panels(comparison: Comparison) -> tuple[str, str]:
+    """What is true of the distribution alone, and of the curves against load alone."""
+    several = comparison.scenario.repetitions
+    pooled, means = "one repetition", "one repetition"
+    if several > 1:
+        pooled = f"{several} repetitions pooled" if several <= KEPT else f"{KEPT} of {several} repetitions pooled"
+        means = f"means of {several} repetitions, with 95 % confidence intervals"
+    return "; ".join([*_pace(comparison, max(comparison.loads, default=None)), pooled]), means

@@ -60,7 +60,7 @@ def logged(tmp_path):
         (["--predictions", "calls.jsonl", "--policy", "fcfs,shortest@classes(0.6)"], "as in shortest@classes"),
         (["--format", "azure"], "add --trace FILE"),
         (["--format", "azure", "--trace", "azure-conv"], "add --trace FILE"),
-        (["--model", "ChatGPT"], "add --trace or --lengths"),
+        (["--model", "ChatGPT"], "add --trace, --lengths or --prompts"),
     ],
 )
 @pytest.mark.usefixtures("never_simulates", "logged")
@@ -148,7 +148,7 @@ def test_the_document_holds_every_condition(soonest, tmp_path, logged):
     document = json.loads((tmp_path / "a.json").read_text())
     said = document["conditions"]
     assert code == 0
-    names = {"step_time": "step_time_ps", "weights": "tenant_weights"}
+    names = {"step_time": "step_time_ps", "weights": "tenant_weights", "asked": "predictors"}
     parts = {f.name for kind in (Scenario, Options) for f in fields(kind)} - {"options"}
     assert {names.get(part, part) for part in parts} <= said.keys()
     stated = {"tenant_weights": {"t1": 2}, "burstiness": 0.5, "lengths": "calls", "slos_ms": {"ttft": 200}}

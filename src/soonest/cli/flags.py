@@ -50,6 +50,15 @@ TenantWeights = Annotated[
     option("Share admissions between tenants, e.g. `alice=2,bob=1`; others weigh 1.", POLICIES, "--tenant-weights"),
 ]
 
+Predictor = Annotated[
+    list[str],
+    option(
+        "Folder from `soonest fit`, or NAME=FOLDER: a predictor that is asked as requests arrive and learns as answers "
+        "end, named POLICY@NAME (POLICY@predictor where no name is given); needs --prompts; repeatable.",
+        POLICIES,
+        "--predictor",
+    ),
+]
 TraceName = Annotated[
     str,
     option(
@@ -63,6 +72,24 @@ TraceName = Annotated[
 Format = Annotated[str, option("Format of the trace file, if it is not found out.", REQUESTS, "--format")]
 Model = Annotated[str | None, option("Only this model's answers, where a file has several.", REQUESTS, "--model")]
 Lengths = Annotated[Path | None, option("Take the lengths from this file instead.", REQUESTS, "--lengths")]
+Prompts = Annotated[
+    Path | None,
+    option(
+        "Real prompts and the lengths of their answers, as `soonest fit` reads them, on the trace's arrivals.",
+        REQUESTS,
+        "--prompts",
+    ),
+]
+TestShare = Annotated[
+    float | None,
+    option(
+        "Serve only this share of --prompts, as `soonest fit` held it out with the same seed; without it a predictor "
+        "may be asked what it has learned.",
+        REQUESTS,
+        "--test-share",
+    ),
+]
+Cut = Annotated[int | None, option("Answers in --prompts of so many tokens or more were cut there.", REQUESTS, "--cut")]
 Requests = Annotated[
     int | None, option("Cut the trace to so many requests, or repeat it.", REQUESTS, "--requests", "-n")
 ]

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from soonest.core import Records
     from soonest.studies import Comparison, Run
 
+MEASURES = ("kendall_tau", "coverage", "coverage_promised", "unknown")
 KEPT = 50
 """Repetitions whose latencies a plot pools at most."""
 
@@ -64,6 +67,8 @@ def print_tables(comparison: Comparison, trace: str, *, markdown: bool) -> None:
         else:
             table = comparison_table(rows, width=console.width, legend=legend)
             console.print(title, table, sep="\n\n", end="\n\n", markup=False)
+    for line in _predictors(comparison):
+        typer.echo(line)
 
 
 def document(comparison: Comparison) -> dict[str, object]:
@@ -94,6 +99,8 @@ def conditions(comparison: Comparison) -> dict[str, object]:
         "arrivals": scenario.arrivals,
         "burstiness": scenario.burstiness if scenario.arrivals == "gamma" else None,
         "lengths": None if scenario.lengths is None else scenario.lengths.name,
+        "prompts": None if scenario.asked is None else len(scenario.asked.examples),
+        "predictors": [] if scenario.asked is None else list(scenario.asked.predictors),
         "predictions": None if scenario.predictions is None else scenario.predictions.name,
         "saturation": scenario.saturation if comparison.loads else None,
         "repetitions": scenario.repetitions,
@@ -130,7 +137,28 @@ def draw(path: Path, comparison: Comparison, kept: dict[str, list[Records]], tra
 
 def _flat(run: Run) -> dict[str, object]:
     arm = {"policy": run.arm.policy, "forecast": run.arm.forecast}
-    return {**arm, "load": run.load, "request_rate": run.rate, "repetition": run.repetition, **run.summary}
+    heard = {f"forecast_{key}": run.forecasts.get(key) for key in (*MEASURES, "us_a_forecast")}
+    return {**arm, "load": run.load, "request_rate": run.rate, "repetition": run.repetition, **run.summary, **heard}
+
+
+def _predictors(comparison: Comparison) -> Iterator[str]:
+    """A line for each load and arm with a predictor: how good its forecasts were."""
+    import numpy as np
+
+    found: dict[tuple[float | None, str], list[Run]] = defaultdict(list)
+    for run in comparison.runs:
+        if run.forecasts:
+            found[run.load, comparison.label(run.arm)].append(run)
+    for (load, label), runs in found.items():
+        mean = {key: float(np.mean([run.forecasts[key] for run in runs])) for key in runs[0].forecasts}
+        inside = f"{mean['coverage']:.1%} inside intervals" + (
+            "" if np.isnan(mean["coverage_promised"]) else f" that promise {mean['coverage_promised']:.0%}"
+        )
+        at = "" if load is None else f" at load {load:g}"
+        yield (
+            f"forecasts of {label}{at}, over all arrivals: Kendall's tau {mean['kendall_tau']:.2f}, {inside}, "
+            f"{mean['unknown']:.1%} unknown, {mean['us_a_forecast']:.0f} us each"
+        )
 
 
 def _requests(comparison: Comparison, trace: str) -> str:

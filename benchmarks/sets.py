@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from soonest.core import Message
 from soonest.data.examples import Examples, read_examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from soonest.core import Prompt
 
 LARGE: Final = 9000
 FOLDS: Final = 4
@@ -29,7 +32,8 @@ SIX: Final = (
 class Set:
     """A file of prompts and lengths; Kendall's tau that `text` is to reach on it, and what a baseline has.
 
-    The baseline: ridge on TF-IDF stacked into gradient boosting, in the data's README.
+    The baseline: ridge on TF-IDF stacked into gradient boosting, in the data's README. `blind` hides what was said
+    before the last turn but for its length in tokens, as the baseline saw it; a gateway sees all earlier turns.
     """
 
     name: str
@@ -38,17 +42,28 @@ class Set:
     cut: int | None = None
     target: float = 0.0
     baseline: float = 0.0
+    blind: bool = False
 
     def read(self, folder: Path) -> Examples:
         """All its examples."""
         path = folder / "lengths" / self.file
         parts = [read_examples(path, model=model, cut=self.cut) for model in self.models or (None,)]
-        return parts[0] if len(parts) == 1 else Examples.joined(parts)
+        found = parts[0] if len(parts) == 1 else Examples.joined(parts)
+        return replace(found, prompts=tuple(map(blinded, found.prompts))) if self.blind else found
+
+
+def blinded(prompt: Prompt) -> Prompt:
+    """The last turn, and one message as long as all before it."""
+    before = sum(message.length for message in prompt.earlier)
+    return replace(
+        prompt, messages=(Message("assistant", "", before), prompt.messages[-1]) if before else prompt.messages
+    )
 
 
 SETS: Final = (
     Set("alpaca_vicuna7b", "alpaca_vicuna7b.jsonl.gz", target=0.58, baseline=0.56),
     Set("sharegpt", "sharegpt_chatgpt.jsonl.gz", target=0.28, baseline=0.26),
+    Set("sharegpt, blind", "sharegpt_chatgpt.jsonl.gz", blind=True, target=0.28, baseline=0.26),
     Set("mmlu_pro", "mmlu_pro_cot_2models.jsonl.gz", ("Meta-Llama-3_1-8B-Instruct",), 2048, 0.54, 0.52),
     Set("alpaca_eval", "alpaca_eval_12models.jsonl.gz", SIX, target=0.30, baseline=0.29),
 )

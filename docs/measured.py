@@ -1,0 +1,103 @@
+"""Tables of what was measured, from the JSON that the benchmarks wrote."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    body = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in (" | ".join(heads), " | ".join("---" for _ in heads), *body))
+
+
+def _read(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def ranks(_up: str) -> str:
+    """Every predictor on every set."""
+
+    def row(r: dict[str, Any]) -> list[str]:
+        inside = f"{r['coverage']:.3f} ({r['coverage_low']:.3f} to {r['coverage_high']:.3f})"
+        worst = f"{min(r['coverage_by_decile']):.3f}"
+        numbers = [
+            _shown(r["kendall_tau"], 3),
+            _shown(r["accuracy"], 3),
+            f"{r['mae']:.0f}",
+            f"{r['interval_score']:.0f}",
+        ]
+        return [r["set"], f"`{r['predictor']}`", *numbers, inside, worst]
+
+    heads = (
+        "set",
+        "predictor",
+        "Kendall's tau",
+        "five-class accuracy",
+        "MAE",
+        "interval score",
+        "coverage",
+        "worst decile",
+    )
+    return table(heads, map(row, _read("forecasts")["rows"]))
+
+
+def speeds(_up: str) -> str:
+    """Microseconds."""
+    keys = ("us_one_p50", "us_one_p99", "us_batch_p50", "us_update_p50", "us_update_p99")
+    rows = ([r["set"], f"`{r['predictor']}`", *(f"{r[k]:.0f}" for k in keys)] for r in _read("forecasts")["speed"])
+    return table(("set", "predictor", "one, p50", "one, p99", "in a batch", "update, p50", "update, p99"), rows)
+
+
+def gains(_up: str) -> str:
+    """Shares of the oracle's gain in the simulator, the mean of the seeds."""
+    found = defaultdict(list)
+    for r in _read("forecasts_live")["gain"]:
+        found[r["set"], r["load"], r["policy"], r["forecast"]].append(r)
+    heads = ("set", "load", "policy", "forecast", "mean JCT s", "p99 JCT s", "max wait s", "share of the oracle's gain")
+    rows = []
+    for (name, load, policy, forecast), several in found.items():
+        share = [r["share_of_oracle_gain"] for r in several if "share_of_oracle_gain" in r]
+        said = f"{np.mean(share):.2f} ({min(share):.2f} to {max(share):.2f})" if share else ""
+        means = [f"{np.mean([r[key] for r in several]):.3g}" for key in ("mean_jct", "p99_jct", "max_wait")]
+        rows.append([name, f"{load:g}", policy, f"`{forecast}`", *means, said])
+    return table(heads, rows)
+
+
+def feedback(_up: str) -> str:
+    """Coverage while the short end first."""
+    heads = ("set", "seed", "method", "coverage of all arrivals", "longest queue")
+    rows = (
+        [r["set"], str(r["seed"]), r["method"], f"{r['coverage']:.3f}", f"{r['most_waiting']}"]
+        for r in _read("forecasts_live")["feedback"]
+    )
+    return table(heads, rows)
+
+
+def tasks(_up: str) -> str:
+    """Every task of the encoder."""
+    heads = (
+        "task", "loss", "Kendall's tau", "five-class accuracy", "macro F1", "MAE", "mean JCT s at 0.9", "at 1.2",
+        "share of the oracle's gain at 0.9", "at 1.2",
+    )  # fmt: skip
+    keys = ("kendall_tau", "accuracy", "macro_f1", "mae", "mean_jct_at_0.9", "mean_jct_at_1.2")
+    shares = ("share_of_oracle_gain_at_0.9", "share_of_oracle_gain_at_1.2")
+    rows = (
+        [r["task"], r.get("loss") or "", *(f"{r[k]:.3g}" for k in keys), *(f"{r[k]:.2f}" for k in shares)]
+        for r in _read("encoder_tasks")["rows"]
+    )
+    return table(heads, rows)
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

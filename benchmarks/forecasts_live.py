@@ -3,7 +3,7 @@
     python -m benchmarks.forecasts_live --data ../shared/data --out benchmarks/results/forecasts_live.json
 
 Real prompts and lengths on the real arrivals of `azure_conv_2023`, vLLM's rules with h100-8b step times, 256 slots and
-20,000 tokens of KV cache; loads are shares of saturation. A predictor learns from other conversations than it serves.
+6,400 tokens of KV cache; loads are shares of saturation. A predictor learns from other conversations than it serves.
 
 - `gain`: mean JCT of `shortest` with each predictor, as a share of the oracle's gain over `fcfs`, with p99 and the
   longest wait; at loads 0.9 and 1.2, three seeds.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from soonest.data.examples import Examples
     from soonest.sim import Result
 
-OPTIONS: Final = Options(Rules.vllm(256, 2048, 1250, 16), PRESETS["h100-8b"])
+OPTIONS: Final = Options(Rules.vllm(256, 2048, 400, 16), PRESETS["h100-8b"])
 NAMES: Final = ("alpaca_vicuna7b", "sharegpt")
 MOST: Final = 5000
 LOADS: Final = (0.9, 1.2)

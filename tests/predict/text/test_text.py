@@ -64,6 +64,10 @@ def test_a_limit_cuts_the_forecast_and_nothing_below_it(fitted):
     assert cut.high <= 100
 
 
+def test_no_forecast_goes_beyond_the_longest_answer_learned_from(fitted):
+    assert max(f.high for f in fitted.predict(examples(300)[0])) <= max(examples(400)[1])
+
+
 def test_before_a_fit_nothing_is_known():
     blank = Text()
     assert blank.predict(ODD) == [Forecast.unknown(prompt.max_tokens) for prompt in ODD]
@@ -147,6 +151,7 @@ BREAKS = {
     "offsets": lambda a: a[1:],
     "names": lambda a: a[:0],
     "means": lambda a: a * 1e30,
+    "longest": lambda a: a * 1e30,
     "features": lambda a: a + 10_000,
     "thresholds": lambda a: a[1:],
     "children": lambda a: a * 0,

@@ -26,6 +26,7 @@ KINDS: Final = {
     "offsets": ("f", 1),
     "names": ("u", 1),
     "means": ("f", 1),
+    "longest": ("f", 0),
     "features": ("i", 1),
     "thresholds": ("f", 1),
     "children": ("i", 1),
@@ -50,6 +51,7 @@ def save(model: Model, folder: Path) -> None:
             "offsets": linear.offsets,
             "names": model.names.hashes,
             "means": np.append(model.names.means, model.names.all),
+            "longest": np.array(model.longest),
             "thresholds": trees.thresholds,
             "leaves": trees.leaves,
             **{part: getattr(trees, part).astype(np.int32) for part in ("features", "children", "roots", "outputs")},
@@ -74,7 +76,7 @@ def load(folder: Path) -> Model:
     trees = Trees(*(wide[part] for part in ("features", "thresholds", "children", "leaves", "roots", "outputs")))
     if trees.depth > DEEPEST:
         raise PredictorError(f"{folder / 'weights.npz'}: its trees are {trees.depth} deep; ours are at most {DEEPEST}")
-    return Model(names, Linear(idf, weights, wide["offsets"]), trees)
+    return Model(names, Linear(idf, weights, wide["offsets"]), trees, float(wide["longest"]))
 
 
 def _laws(found: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, bool]]:
@@ -100,7 +102,15 @@ def _laws(found: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, bool]]:
         "its trees' roots are not there",
         _within(found["roots"], count) and len(found["roots"]) == len(found["outputs"]),
     )
-    sizes = {"rarity": 1e3, "weights": 6e4, "offsets": 1e5, "means": 1e2, "thresholds": 1e15, "leaves": 1e5}
+    sizes = {
+        "rarity": 1e3,
+        "weights": 6e4,
+        "offsets": 1e5,
+        "means": 1e2,
+        "longest": 1e15,
+        "thresholds": 1e15,
+        "leaves": 1e5,
+    }
     yield (
         "it holds absurd numbers",
         all(bool((np.abs(found[name].astype(np.float64)) <= most).all()) for name, most in sizes.items()),

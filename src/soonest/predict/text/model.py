@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 QUANTILES: Final = (0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)
 """Levels that the trees answer; a forecast's other levels lie between and beyond."""
-LINEAR: Final = 7
+LINEAR: Final = 11
 """Linear models."""
 WIDTH: Final = LINEAR + 1 + COLUMNS
 """Columns that the trees see: linear models, the mean of the LLM, facts."""
@@ -51,6 +51,8 @@ class Model:
     names: Names
     linear: Linear
     trees: Trees
+    longest: float
+    """Tokens of the longest answer learned from; no forecast goes beyond."""
 
     def quantiles(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """Tokens at `QUANTILES` for at least one prompt, of shape (prompts, levels); they may cross."""

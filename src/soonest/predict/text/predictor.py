@@ -27,7 +27,7 @@ class Text(Predictor):
 
     Ridge regressions on hashed n-grams, stacked into boosted trees. It looks at the first and the last 1,000 characters
     of the last turn, and at lengths alone of the turns before. Trained with scikit-learn and LightGBM, served by NumPy.
-    `update` learns nothing: fit it again, off the path (`online` does).
+    No forecast goes beyond the longest answer learned from. `update` learns nothing: fit it again, off the path (`online` does).
     """
 
     name = "text"
@@ -62,11 +62,12 @@ class Text(Predictor):
         """Quantiles of each prompt's answer; `unknown` before a fit."""
         if self.model_ is None:
             return [Forecast.unknown(prompt.max_tokens) for prompt in prompts]
+        longest = int(self.model_.longest)
         found: list[Forecast] = []
         for i in range(0, len(prompts), BATCH):
             part = prompts[i : i + BATCH]
             rows = quantile_rows(self.model_.quantiles(part), QUANTILES).tolist()
-            found.extend(forecast(row, prompt.max_tokens) for row, prompt in zip(rows, part, strict=True))
+            found.extend(forecast(row, min(longest, prompt.max_tokens)) for row, prompt in zip(rows, part, strict=True))
         return found
 
     def save_state(self, folder: Path) -> None:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from soonest.core import Prompt
     from soonest.predict.text.ngrams import Grams
 
-SHARES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
+SHARES: Final = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
 """For each, a linear model says whether an answer is longer than this share of answers."""
-PENALTIES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+PENALTIES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 FOLDS: Final = 5
 CHUNK: Final = 1000
 """Prompts read at a time."""
@@ -49,7 +49,8 @@ def train(prompts: Sequence[Prompt], tokens: Sequence[int], seed: int) -> Model:
     grams, facts = [part[0] for part in found], np.concatenate([part[1] for part in found])
     counts = sum(np.bincount(part.places, minlength=SIZE) for part in grams)
     idf = rarity(np.asarray(counts), len(prompts))
-    table = _table(grams, idf)
+    used = np.flatnonzero(idf)
+    table = _table(grams, idf)[:, used]
     del found, grams
     fold = _folds(prompts, seed)
     targets = _targets(logs)
@@ -58,11 +59,12 @@ def train(prompts: Sequence[Prompt], tokens: Sequence[int], seed: int) -> Model:
     for i in range(FOLDS):
         weights, offsets = _ridge(table[fold != i], targets[fold != i], penalty)
         answers[fold == i] = table[fold == i] @ weights + offsets
-    weights, offsets = _ridge(table, targets, penalty)
+    weights = np.zeros((SIZE, targets.shape[1]), np.float32)
+    weights[used], offsets = _ridge(table, targets, penalty)
     names = _names(prompts, logs)
     columns = np.concatenate([answers, names.of(prompts)[:, None], facts], axis=1)
     boosters = [_boosted(columns, logs, fold, level, seed) for level in QUANTILES]
-    return Model(names, Linear(idf, weights, offsets), Trees.of(boosters))
+    return Model(names, Linear(idf, weights, offsets), Trees.of(boosters), float(np.max(tokens)))
 
 
 def _sizes(prompts: Sequence[Prompt]) -> NDArray[np.intp]:
@@ -120,7 +122,7 @@ def _ridge(table: Any, targets: NDArray[np.float64], penalty: float) -> tuple[ND
     from sklearn.linear_model import Ridge  # noqa: PLC0415 - only to learn
 
     offsets = targets.mean(axis=0)
-    ridge = Ridge(alpha=penalty, fit_intercept=False, solver="sparse_cg", tol=1e-3)
+    ridge = Ridge(alpha=penalty, fit_intercept=False, solver="sparse_cg", tol=1e-2)
     ridge.fit(table, (targets - offsets).astype(np.float32))
     weights = ridge.coef_.reshape(targets.shape[1], -1).T
     return np.ascontiguousarray(weights.astype(np.float16).astype(np.float32)), offsets

@@ -16,6 +16,10 @@ WORDS = (
     "online(conformal(history), refit=inline)",
     "ensemble(constant, history)",
     "online(conformal(ensemble(constant, history)))",
+    "text",
+    "online(conformal(text))",
+    "encoder(model=tiny, task=quantile, epochs=2)",
+    "encoder(model=tiny, task=multiclass, epochs=2)",
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -49,6 +50,17 @@ def test_a_damaged_file_is_named(folder, name, damage):
         path.write_bytes(content)
     with pytest.raises(PredictorError, match=name.replace(".", r"\.")):
         Predictor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("place", [0.2, 0.4, 0.6, 0.8])
+def test_a_changed_byte_is_an_error_or_changes_nothing(folder, place):
+    path = folder / "base/weights.npz"
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0xFF
+    path.write_bytes(bytes(content))
+    expected = Conformal(History()).fit(PROMPTS, TOKENS).predict(PROMPTS)
+    with suppress(PredictorError):
+        assert Predictor.from_pretrained(folder).predict(PROMPTS) == expected
 
 
 class Bomb:

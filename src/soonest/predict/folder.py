@@ -12,6 +12,7 @@ import json
 import secrets
 import shutil
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -120,7 +121,7 @@ def read_arrays(folder: Path, shapes: Mapping[str, tuple[str, int]]) -> dict[str
             found = {name: file[name] for name in shapes}
     except FileNotFoundError:
         raise PredictorError(f"{path}: is missing") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise PredictorError(f"{path}: is corrupted or foreign: {error}") from error
     for name, (kind, dimensions) in shapes.items():
         array = found[name]

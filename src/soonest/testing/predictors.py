@@ -137,7 +137,9 @@ def _check_folder(predictor: Predictor, prompts: Sequence[Prompt]) -> None:
 def _near(one: Forecast, other: Forecast) -> bool:
     """Equal but for the rounding of floating-point sums in another order."""
     pairs = zip(one.tokens, other.tokens, strict=False)
-    return one.levels == other.levels and all(abs(a - b) <= 1e-3 * (1 + abs(b)) for a, b in pairs)
+    levels = zip(one.levels, other.levels, strict=False)
+    same = len(one.levels) == len(other.levels) and all(abs(a - b) <= 1e-3 for a, b in levels)
+    return same and all(abs(a - b) <= 1e-3 * (1 + abs(b)) for a, b in pairs)
 
 
 def _broken(predictor: Predictor, law: str) -> PredictorError:

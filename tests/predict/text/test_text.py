@@ -24,6 +24,7 @@ ODD = (
     Prompt.of("\n" * 5000),
     Prompt.of("\u5199\u4e00\u9996\u8bd7\u3002" * 300),
     Prompt.of("\u0130" * 3000, model="\ud800", max_tokens=1),
+    Prompt.of("1 a-" * 500 + "\u0663 " * 500, temperature=float("nan"), prompt_tokens=-5, min_tokens=-1),
     Prompt((Message("system", "\ud800"), Message("user", "a", 10**12), Message("assistant", "")), tenant="\0"),
 )
 

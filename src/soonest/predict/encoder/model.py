@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import onnx  # noqa: F401 - the exporter asks for it at the end of the training; better to miss it at once
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -8,8 +8,9 @@ import numpy as np
 
 from soonest.core import PredictorError
 from soonest.predict import folder as folders
+from soonest.predict.text.facts import COLUMNS
 from soonest.predict.text.linear import Linear
-from soonest.predict.text.model import LINEAR, QUANTILES, WIDTH, Model, Names
+from soonest.predict.text.model import QUANTILES, Model, Names
 from soonest.predict.text.ngrams import SIZE
 from soonest.predict.text.trees import Trees
 
@@ -35,6 +36,8 @@ KINDS: Final = {
     "outputs": ("i", 1),
 }
 DEEPEST: Final = 64
+MOST: Final = 64
+"""Linear models."""
 WIDE: Final = {"f": np.float64, "i": np.intp, "u": np.uint32}
 
 
@@ -70,7 +73,7 @@ def load(folder: Path) -> Model:
         if not kept:
             raise PredictorError(f"{folder / 'weights.npz'}: {law}")
     wide = {name: array.astype(WIDE[array.dtype.kind]) for name, array in found.items()}
-    idf, weights = np.zeros(SIZE, np.float32), np.zeros((SIZE, LINEAR), np.float32)
+    idf, weights = np.zeros(SIZE, np.float32), np.zeros((SIZE, len(wide["offsets"])), np.float32)
     idf[wide["places"]], weights[wide["places"]] = found["rarity"], found["weights"]
     names = Names(found["names"].astype(np.uint32), wide["means"][:-1], float(wide["means"][-1]))
     trees = Trees(*(wide[part] for part in ("features", "thresholds", "children", "leaves", "roots", "outputs")))
@@ -85,8 +88,9 @@ def _laws(found: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, bool]]:
     count = len(found["features"])
     node = np.arange(count).repeat(2)
     yield "its places must increase and lie in the table", _increase(places) and _within(places, SIZE)
-    shapes = found["rarity"].shape == places.shape and found["weights"].shape == (len(places), LINEAR)
-    yield "its linear models differ in shape", shapes and found["offsets"].shape == (LINEAR,)
+    linear = len(found["offsets"])
+    shapes = found["rarity"].shape == places.shape and found["weights"].shape == (len(places), linear)
+    yield "its linear models differ in shape", shapes and 0 < linear <= MOST
     yield (
         "its models' names must increase, each with a mean",
         _increase(names) and len(found["means"]) == len(names) + 1,
@@ -94,7 +98,7 @@ def _laws(found: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, bool]]:
     yield "it knows no model", len(names) > 0
     same = len(found["thresholds"]) == len(found["leaves"]) == count == len(children) // 2
     yield "its trees' arrays differ in length", same and len(children) % 2 == 0
-    yield "its trees ask for columns that are not there", _within(found["features"], WIDTH)
+    yield "its trees ask for columns that are not there", _within(found["features"], linear + 1 + COLUMNS)
     # a child comes after its parent, and a leaf leads to itself both ways: every walk ends
     onward = (children > node) | ((children == node) & (children.reshape(-1, 2) == node[::2, None]).all(1).repeat(2))
     yield "its trees' nodes do not lead to leaves", _within(children, count) and bool(onward.all())

@@ -1,15 +1,18 @@
-"""Plain facts of a prompt: counts, numbers asked for, form, and what was said before."""
+"""What the models see of a prompt: n-grams, and facts: counts, numbers asked for, form, what was said before."""
 
 from __future__ import annotations
 
 import math
 import re
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 import numpy as np
 
+from soonest.core.forecast import MAX_TOKENS
 from soonest.core.request import DEFAULT_MAX_TOKENS
-from soonest.predict.text.tokens import DIGIT, SIGN, WORD
+from soonest.predict.text.ngrams import grams
+from soonest.predict.text.tokens import DIGIT, SIGN, WORD, ends, texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,23 +20,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from soonest.core import Prompt
+    from soonest.predict.text.ngrams import Grams
     from soonest.predict.text.tokens import Texts
 
 SIGNS: Final = "?!.,:;\"'()[]{}<>=+-*/\\#`|_&%$\n"
-NUMBERS: Final = {
-    word: float(number)
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905 - a sentence
-    )
-} | {"a": 1.0, "single": 1.0, "couple": 2.0, "few": 3.0, "several": 4.0, "fifteen": 15.0, "twenty": 20.0}
+WORDS: Final = "a one single two few three several four five six seven eight nine ten twelve fifteen twenty"
+WORTH: Final = (1, 1, 1, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20)
+NUMBERS: Final = dict(zip(WORDS.split(), WORTH, strict=True))
 ASKED: Final = re.compile(
-    r"\b(\d{1,5}|one|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|a|single|few|several)[ -]"
-    r"(?:\w+[ -]){0,2}?(words?|sentences?|lines?|paragraphs?|pages?|examples?|ideas?|ways?|reasons?|tips?|questions?|"
-    r"steps?|points?|items?|things|titles?|names?)\b"
+    rf"\b(?=[\daefnost])(\d{{1,5}}|{'|'.join(NUMBERS)})\b(?:[ -](?:\w+[ -]){{0,2}}?(words?|sentences?|lines?|"
+    r"paragraphs?|pages?|examples?|ideas?|ways?|reasons?|tips?|questions?|steps?|points?|items?|things|titles?|names?)"
+    r"\b)?"
 )
-COUNT: Final = re.compile(r"\b(?:\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty)\b")
-OPTION: Final = re.compile(r"^\s*\(?[a-jA-J][.):] ", re.MULTILINE)
-BULLET: Final = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)]) ", re.MULTILINE)
+"""A number, and what it counts where that follows within three words."""
+OPTION: Final = re.compile(r"[ \t]*\(?[a-jA-J][.):] ")
+BULLET: Final = re.compile(r"[ \t]*(?:[-*\u2022]|\d+[.)]) ")
 UNITS: Final = ("word", "sent", "line", "para", "page")
 COLUMNS: Final = 4 + 2 + len(SIGNS) + 2 + 8 + 8 + 13
 
@@ -61,68 +62,83 @@ def _counts(texts: Texts) -> NDArray[np.float64]:
 
 
 def _asked(view: str) -> list[float]:
-    """How much of what is asked for: "in 100 words", "five ways"."""
-    lower = view.lower()
-    units = dict.fromkeys(UNITS, 0.0)
-    things = 0.0
-    for number, unit in ASKED.findall(lower):
-        value = math.log1p(_number(number))
-        if unit[:4] in units:
-            units[unit[:4]] = units[unit[:4]] or value
-        else:
-            things = things or value
-    counts = [_number(found) for found in COUNT.findall(lower)[:50]]
-    return [
-        *units.values(),
-        things,
-        math.log1p(counts[0]) if counts else -1.0,
-        math.log1p(max(counts, default=-1.0) + 1),
-    ]
+    """How much of what is asked for: "in 100 words", "five ways"; then the first number and the largest."""
+    units = dict.fromkeys((*UNITS, "things"), 0.0)
+    counts = []
+    for word, unit in ASKED.findall(view.lower()):
+        number = float(NUMBERS.get(word, word))
+        if number >= 2 and word not in {"few", "several"}:
+            counts.append(number)
+        if unit:
+            kind = unit[:4] if unit[:4] in units else "things"
+            units[kind] = units[kind] or math.log1p(number)
+    return [*units.values(), math.log1p(counts[0]) if counts else -1.0, math.log1p(max(counts, default=0.0))]
 
 
 def _form(prompt: Prompt, view: str) -> list[float]:
     """Lengths of the text and of its parts."""
-    text = prompt.text
-    first, _, rest = view.partition("\n")
+    lines = view.split("\n")
     colon = view.find(":")
     return [
-        math.log1p(len(text)),
-        math.log1p(len(first)),
-        math.log1p(len(rest)),
+        math.log1p(len(prompt.text)),
+        math.log1p(len(lines[0])),
+        math.log1p(len(view) - len(lines[0])),
         math.log1p(len(view) - colon - 1) if colon >= 0 else -1.0,
-        math.log1p(len(view) - view.rfind("\n") - 1),
+        math.log1p(len(lines[-1])),
         float(sum(map(str.isupper, view[:200]))) / (len(view[:200]) + 1),
-        float(len(OPTION.findall(view))),
-        float(len(BULLET.findall(view))),
+        float(sum(OPTION.match(line) is not None for line in lines)),
+        float(sum(BULLET.match(line) is not None for line in lines)),
     ]
 
 
 def _before(prompt: Prompt) -> list[float]:
     """Turns before this one and how long earlier answers were: the last one says much of the next."""
     earlier = prompt.earlier
-    answers = [m.length for m in earlier if m.role == "assistant"]
-    logs = [math.log1p(n) for n in answers[-8:]]
-    system = sum(m.length for m in earlier if m.role in {"system", "developer"})
-    asked = [m.length for m in earlier if m.role == "user"]
+    answers = [_log(m.length) for m in earlier if m.role == "assistant"]
+    recent = answers[-8:]
+    asked = next((m.length for m in reversed(earlier) if m.role == "user"), None)
     return [
-        math.log1p(prompt.length),
-        math.log1p(prompt.cached_tokens),
-        math.log1p(len(answers)),
-        math.log1p(system),
-        math.log1p(sum(answers)),
-        logs[-1] if logs else -1.0,
-        logs[-2] if len(logs) > 1 else -1.0,
-        sum(logs) / len(logs) if logs else -1.0,
-        max(logs, default=-1.0),
-        math.log1p(asked[-1]) if asked else -1.0,
-        math.log(prompt.max_tokens) if prompt.max_tokens < DEFAULT_MAX_TOKENS else -1.0,
-        math.log1p(prompt.min_tokens),
-        -1.0 if prompt.temperature is None else prompt.temperature,
+        _log(prompt.length),
+        _log(prompt.cached_tokens),
+        _log(len(answers)),
+        _log(sum(m.length for m in earlier if m.role in {"system", "developer"})),
+        _log(sum(m.length for m in earlier)),
+        recent[-1] if recent else -1.0,
+        recent[-2] if len(recent) > 1 else -1.0,
+        sum(recent) / len(recent) if recent else -1.0,
+        max(recent, default=-1.0),
+        -1.0 if asked is None else _log(asked),
+        _log(prompt.max_tokens) if prompt.max_tokens < DEFAULT_MAX_TOKENS else -1.0,
+        _log(prompt.min_tokens),
+        _warmth(prompt.temperature),
     ]
 
 
-def _number(word: str) -> float:
-    return NUMBERS[word] if word in NUMBERS else float(word)
+def _log(count: int) -> float:
+    return math.log1p(max(0, min(count, MAX_TOKENS)))
+
+
+def _warmth(temperature: float | None) -> float:
+    return -1.0 if temperature is None or not math.isfinite(temperature) else temperature
 
 
 _SORTED: Final = np.array(sorted(map(ord, SIGNS)), np.uint32)
+
+
+def features(prompts: Sequence[Prompt]) -> tuple[Grams, NDArray[np.float64]]:
+    """The n-grams and the facts of at least one prompt."""
+    views = [ends(prompt.text) for prompt in prompts]
+    cut = texts(views)
+    return grams(cut, [_marks(prompt) for prompt in prompts]), facts(prompts, views, cut)
+
+
+def name_hash(name: str) -> int:
+    """A model's name as 32 bits, the same everywhere."""
+    return crc32(name.encode("utf-8", "surrogatepass"))
+
+
+def _marks(prompt: Prompt) -> list[int]:
+    """Hashes of the model, the tenant and the system messages."""
+    words = [f"model {prompt.model}", f"tenant {prompt.tenant}"]
+    words += [f"system {ends(m.text)}" for m in prompt.earlier if m.role in {"system", "developer"}]
+    return [name_hash(word) for word in words]

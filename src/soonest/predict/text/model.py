@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from soonest.predict.quantiles import LONGEST
-from soonest.predict.text.facts import COLUMNS
-from soonest.predict.text.features import features, name_hash
+from soonest.predict.text.facts import features, name_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 
 QUANTILES: Final = (0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95)
 """Levels that the trees answer; a forecast's other levels lie between and beyond."""
-LINEAR: Final = 11
-"""Linear models."""
-WIDTH: Final = LINEAR + 1 + COLUMNS
-"""Columns that the trees see: linear models, the mean of the LLM, facts."""
 LONGEST_LOG: Final = float(np.log1p(LONGEST))
 
 

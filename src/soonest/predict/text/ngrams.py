@@ -61,7 +61,10 @@ def grams(texts: Texts, marks: Sequence[Sequence[int]]) -> Grams:
     places = mixed(np.concatenate([hashes for _, _, hashes in kinds]) + salts, BITS).astype(np.intp)
     places += np.repeat([block << BITS for block, _, _ in kinds], sizes)
     places += np.concatenate([owners for _, owners, _ in kinds]) * SIZE
-    keys, times = np.unique(places, return_counts=True)
+    places.sort()
+    starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+    times = np.diff(starts, append=len(places))
+    keys = places.take(starts)
     return Grams(texts.count, keys // SIZE, keys % SIZE, times)
 
 

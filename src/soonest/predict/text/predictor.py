@@ -27,7 +27,8 @@ class Text(Predictor):
 
     Ridge regressions on hashed n-grams, stacked into boosted trees. It looks at the first and the last 1,000 characters
     of the last turn, and at lengths alone of the turns before. Trained with scikit-learn and LightGBM, served by NumPy.
-    No forecast goes beyond the longest answer learned from. `update` learns nothing: fit it again, off the path (`online` does).
+    No forecast goes beyond the longest answer learned from. `update` learns nothing: fit it again, off the path
+    (`online` does).
     """
 
     name = "text"

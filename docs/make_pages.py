@@ -24,13 +24,17 @@ from soonest.report.forecasts import FORECAST_MEASURES
 from soonest.sim import PRESETS, SOURCES
 from soonest.sim.steptime import SECOND
 
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # a script finds only what lies beside it
+from docs import measured  # noqa: E402
+from docs.measured import table  # noqa: E402
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from soonest.core import Numbers, Policy
     from soonest.predict import Predictor
 
-ROOT = Path(__file__).parents[1]
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
 
@@ -42,12 +46,6 @@ def pages() -> Iterator[tuple[Path, str, str]]:
         filled = PART.sub(lambda m, up=up: f"{m[1]}\n{PARTS[m['name']](up)}\n\n{m[3]}", text)  # type: ignore[misc]
         if PART.search(text):
             yield path, text, filled
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    body = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in (" | ".join(heads), " | ".join("---" for _ in heads), *body))
 
 
 def policies(up: str) -> str:
@@ -215,6 +213,11 @@ def predictors(up: str) -> str:
 
 PARTS: dict[str, Callable[[str], str]] = {
     "catalogue": catalogue,
+    "forecast-feedback": measured.feedback,
+    "forecast-gains": measured.gains,
+    "forecast-ranks": measured.ranks,
+    "forecast-speeds": measured.speeds,
+    "encoder-tasks": measured.tasks,
     "columns": columns,
     "flags": flags,
     "forecast-measures": forecast_measures,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEVELS: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 """Levels of every forecast made here; the first and the last are the hard support."""
 FIVE: Final = LEVELS.index(0.05)
+ROUNDING: Final = 1e-6
 LONGEST: Final = 1 << 20
 """Tokens no forecast goes beyond."""
 
@@ -27,17 +28,22 @@ def forecast(
 ) -> Forecast:
     """A forecast from token counts at `LEVELS`, made monotone and cut at `limit`.
 
-    `low` and `high` are the `interval`, which promises `coverage`; without one they are the 5 % and 95 % quantiles and
-    promise nothing.
+    `low` and `high` are the whole numbers within the `interval`, which promises `coverage`, or the nearest one where
+    there is none; without an interval they are the 5 % and 95 % quantiles and promise nothing.
     """
     top = float(max(1, min(limit, LONGEST)))
     counts, last = [], 1.0
     for count in tokens:
         last = min(max(last, count), top)  # in this order: a count that is no number changes nothing
         counts.append(last)
-    low, high = (counts[FIVE], counts[-1 - FIVE]) if interval is None else interval
-    low = min(max(0.0, low), top)
-    return Forecast(LEVELS, tuple(counts), int(low), math.ceil(min(max(high, low), top)), coverage)
+    if interval is None:
+        return Forecast(LEVELS, tuple(counts), int(counts[FIVE]), math.ceil(counts[-1 - FIVE]))
+    low = min(max(0.0, interval[0]), top)
+    high = min(max(low, interval[1]), top)
+    least, most = math.ceil(low - ROUNDING), math.floor(high + ROUNDING)
+    if least > most:
+        least = most = round((low + high) / 2)
+    return Forecast(LEVELS, tuple(counts), least, most, coverage)
 
 
 def quantile_rows(tokens: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:

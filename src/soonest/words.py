@@ -53,8 +53,8 @@ class Registry(Generic[T]):
     def make(self, words: str) -> T:
         """Make what these words name: a name, or a name with arguments in parentheses.
 
-        Arguments are objects of the same kind, words, numbers, or `key=value`. `module:Class` names a class elsewhere,
-        which is imported: only name code that you trust.
+        Arguments are objects of the same kind, words, numbers, true, false, or `key=value`. `module:Class` names a
+        class elsewhere, which is imported: only name code that you trust.
         """
         try:
             tree = ast.parse(ELSEWHERE.sub(r"'\2'", words.strip()), mode="eval").body
@@ -83,16 +83,16 @@ class Registry(Generic[T]):
         except (TypeError, OverflowError, NotImplementedError) as error:
             raise self.error(f"{self.kind} {name!r} does not take these arguments: {error}") from None
 
-    def _argument(self, node: ast.expr, words: str) -> T | float | str:
+    def _argument(self, node: ast.expr, words: str) -> T | float | str | bool:
         match node:
+            case ast.Name(id="true" | "false" as word):
+                return word == "true"
             case ast.Name(id=name) if name not in self.built_in and name not in self._registered():
                 return name
             case ast.Name() | ast.Call():
                 return self._made(node, words)
             case ast.Constant(value=str(name)) if ":" in name:
                 return self._made(node, words)
-            case ast.Constant(value=bool()):
-                pass
             case ast.Constant(value=int() | float() | str() as value):
                 return value
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):

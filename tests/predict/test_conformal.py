@@ -7,7 +7,7 @@ import pytest
 from tests.predict.stated import Silent, Stated, answers
 
 from soonest.core import PredictorError, Prompt
-from soonest.predict import Conformal
+from soonest.predict import Conformal, History
 
 
 def covered(forecasts, tokens):
@@ -115,3 +115,62 @@ def test_senseless_arguments_are_refused(wrong):
         Conformal(Stated(), **wrong)
     with pytest.raises(PredictorError, match="wraps a predictor"):
         Conformal("text")
+
+
+def test_a_group_without_answers_of_some_length_takes_the_correction_of_all():
+    fitted = Conformal(Stated(), enough=50).fit(*answers(3000, 1, sigma=0.8))
+    short = [(p, t) for p, t in zip(*answers(4000, 2, sigma=0.1, tenant="new"), strict=True) if float(p.text) < 15]
+    for prompt, count in short:
+        fitted.update(prompt, count)
+    asked, truth = answers(2000, 3, sigma=0.8, tenant="new")
+    long = [i for i, prompt in enumerate(asked) if float(prompt.text) > 300]
+    inside = covered(fitted.predict([asked[i] for i in long]), [truth[i] for i in long])
+    assert inside.mean() == pytest.approx(0.9, abs=0.05)
+
+
+def test_the_running_count_for_their_own_and_only_while_they_run():
+    fitted = Conformal(Stated(), enough=50).fit(*answers(2000, 1))
+    for tenant in "ab":
+        for prompt, count in zip(*answers(600, 2, tenant=tenant), strict=True):
+            fitted.update(prompt, count)
+    asked = Prompt.of("100", tenant="a")
+    before = fitted.predict([asked])[0]
+    others = [Prompt.of("100", id=f"run-{i}", tenant="b") for i in range(300)]
+    fitted.predict(others)
+    fitted.running({prompt.id: 2000 for prompt in others})
+    assert fitted.predict([asked])[0] == before
+    assert fitted.predict(others[:1])[0].high > 2 * before.high
+    fitted.running({})
+    assert fitted.predict(others[:1])[0].high < 2 * before.high
+
+
+def test_groups_are_saved(tmp_path):
+    parts = [answers(800, seed, sigma=sigma, model=m) for seed, sigma, m in ((1, 0.1, "calm"), (2, 1.2, "wild"))]
+    prompts, tokens = ([column for part in parts for column in part[i]] for i in (0, 1))
+    fitted = Conformal(Known()).fit(prompts, tokens)
+    fitted.save_pretrained(tmp_path / "made")
+    loaded = Conformal.from_pretrained(tmp_path / "made")
+    asked = [p for part in (answers(50, 5, model="calm"), answers(50, 6, model="wild")) for p in part[0]]
+    assert loaded.predict(asked) == fitted.predict(asked)
+
+
+class Known(History):
+    """Something that can be saved."""
+
+
+def test_more_coverage_needs_more_answers():
+    asked = answers(20, 2)[0]
+    few = Conformal(Stated(), coverage=0.99).fit(*answers(500, 1))
+    assert {f.coverage for f in few.predict(asked)} == {None}
+    fitted = Conformal(Stated(sigma=0.05), coverage=0.99).fit(*answers(8000, 1))
+    prompts, tokens = answers(4000, 3)
+    assert covered(fitted.predict(prompts), tokens).mean() == pytest.approx(0.99, abs=0.006)
+
+
+def test_without_a_fit_strata_are_drawn_from_the_first_forecasts():
+    cold = Conformal(Stated())
+    for prompt, count in zip(*answers(400, 1), strict=True):
+        cold.update(prompt, count)
+    assert len(cold.edges_) == 4
+    prompts, tokens = answers(2000, 2)
+    assert covered(cold.predict(prompts), tokens).mean() == pytest.approx(0.9, abs=0.05)

@@ -40,3 +40,11 @@ def test_an_ensemble_of_nothing_is_refused():
     for members in ((), ("text",)):
         with pytest.raises(PredictorError, match="members"):
             Ensemble(*members)
+
+
+def test_cut_answers_weigh_no_member():
+    prompts, tokens = answers(400, 1)
+    cut = [count > 30 for count in tokens]
+    both = Ensemble(Stated(sigma=0.5), Stated(sigma=0.5, factor=0.1))
+    both.fit(prompts, [min(count, 30) for count in tokens], cut)
+    assert both.weights[0] > 0.9

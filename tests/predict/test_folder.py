@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 def test_a_folder_holds_data_only(folder):
     files = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()}
-    assert files == {"config.json", "README.md", "weights.npz", "base/config.json", "base/weights.npz"}
+    assert files == {"config.json", "README.md", "groups.json", "weights.npz", "base/config.json", "base/weights.npz"}
     assert "kendall_tau | 0.5" in (folder / "README.md").read_text()
 
 

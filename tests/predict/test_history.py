@@ -74,7 +74,45 @@ def test_memory_is_bounded():
     for i in range(3000):
         for _ in range(4):
             history.update(Prompt.of(f"{i} unlike any other {i}", tenant=str(i % 700)), 5)
-    assert len(history.known_) <= 50
+    assert len(history.known_) <= 51
     assert len(history._candidates) <= 500
     assert len(history._made) <= 100
     assert history.predict([Prompt.of("anything")])[0].known
+
+
+def test_it_goes_on_learning_however_much_it_has_learned():
+    history = History(window=300)
+    prompt = Prompt.of("The same question")
+    for tokens in [100] * 20_000 + [1000] * 1500:
+        history.update(prompt, tokens)
+        if tokens == 100:
+            continue
+        history.predict([prompt])
+    assert history.predict([prompt])[0].expected > 900
+
+
+def test_long_names_of_tenants_hide_no_model():
+    history = History()
+    tenant = "7c9e6679-7425-40de-944b-e07fc1f90ae7-and-some-more-words"
+    for _ in range(100):
+        history.update(Prompt.of("Hi", tenant=tenant, model="small"), 10)
+        history.update(Prompt.of("Hi", tenant=tenant, model="large"), 1000)
+    small, large = history.predict([Prompt.of("Hi", tenant=tenant, model=model) for model in ("small", "large")])
+    assert small.expected < 100
+    assert large.expected > 800
+
+
+def test_who_asks_first_decides_for_nobody_else():
+    asked = [Prompt((Message("system", s), Message("user", "Go on"))) for s in ("Be brief.", "Be talkative.")]
+
+    def taught():
+        history = History()
+        for _ in range(50):
+            history.update(asked[0], 5)
+            history.update(asked[1], 900)
+        return history
+
+    one, other = taught(), taught()
+    forward = [one.predict([p])[0] for p in asked]
+    backward = [other.predict([p])[0] for p in reversed(asked)][::-1]
+    assert forward == backward

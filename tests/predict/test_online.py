@@ -1,5 +1,8 @@
 """Learning while serving: silent when useless, refitted when that helps."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from tests.predict.stated import Stated, answers
@@ -131,3 +134,97 @@ def test_senseless_arguments_are_refused():
     for wrong in ({"refit": "sometimes"}, {"every": 0}, {"least": 1.5}):
         with pytest.raises(PredictorError):
             Online(Stated(), **wrong)
+
+
+@pytest.mark.parametrize("every", [256, 260, 510])
+def test_an_adopted_refit_that_agrees_speaks_wherever_its_last_stretch_ends(every):
+    online = Online(Conformal(History()), refit="inline", every=every, window=4 * every)
+    serve(online, *templates(2 * every, 2))
+    assert online.useful
+
+
+def test_late_answers_to_the_old_base_do_not_judge_the_new_one():
+    base = Stated(factor=20_000, power=-1)
+    online = Online(base, refit="never")
+    online._useful = True
+    late, tokens = answers(300, 1)
+    online.predict(late)
+    online.base, online._generation = Stated(), online._generation + 1
+    for prompt, count in zip(late, tokens, strict=True):
+        online.update(prompt, count)
+    assert online.useful
+
+
+def test_clients_that_go_away_do_not_silence_a_good_base():
+    base = Stated()
+    base.card_ = GOOD
+    online, chance = Online(base, refit="never"), np.random.default_rng(0)
+    for prompt, count in zip(*answers(1000, 1, sigma=0.1), strict=True):
+        online.predict([prompt])
+        gone = count > 60 and chance.random() < 0.8
+        online.update(prompt, int(chance.integers(1, 8)) if gone else count, gone)
+    assert online.useful
+
+
+def test_what_it_knows_of_its_use_is_saved_and_goes_before_the_card(tmp_path):
+    base = History().fit(*templates(300, 1))
+    online = Online(base, refit="never")
+    online.card_ = GOOD
+    serve(online, *templates(300, 2, swapped=True))
+    assert not online.useful
+    online.save_pretrained(tmp_path / "made")
+    assert not Online.from_pretrained(tmp_path / "made").useful
+
+
+def test_a_fit_during_a_refit_is_kept():
+    online = Online(Slow(History()), refit="background", every=100)
+    prompts, tokens = templates(100, 1)
+    for prompt, count in zip(prompts, tokens, strict=True):
+        online.update(prompt, count)
+    online.fit(*templates(500, 2))
+    base = online.base
+    online.wait()
+    assert online.base is base
+
+
+class Slow(Conformal):
+    """Takes its time."""
+
+    def fit(self, prompts, tokens, censored=None):
+        time.sleep(0.3)
+        return super().fit(prompts, tokens, censored)
+
+
+def test_a_refit_that_cannot_run_is_told_once():
+    online = Online(Unfit(), refit="inline", every=100)
+    with pytest.warns(RuntimeWarning, match="cannot refit: no learner here"):
+        serve(online, *answers(150))
+    serve(online, *answers(300, 2))
+    assert online.refit_error_ == "no learner here"
+
+
+class Unfit(Stated):
+    """Cannot learn on this machine."""
+
+    def fit(self, prompts, tokens, censored=None):  # noqa: ARG002 - it never gets there
+        raise PredictorError("no learner here")
+
+
+def test_it_serves_while_threads_ask_and_teach():
+    online = Online(Conformal(History()), refit="background", every=100)
+    wrong = []
+
+    def work(seed):
+        try:
+            serve(online, *templates(400, seed))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    online.wait()
+    assert wrong == []
+    assert online.useful

@@ -21,3 +21,11 @@ def test_no_conversation_and_no_text_is_on_both_sides(rows, share, seed):
     if len(groups[0] | groups[1]) > 1:
         assert learn
         assert check
+
+
+@given(st.integers(0, 20))
+def test_a_group_that_is_most_of_the_data_is_learned_from(seed):
+    prompts = [Prompt.of("Hi") for _ in range(900)] + [Prompt.of(str(i)) for i in range(100)]
+    learn, check = split_by_conversation(prompts, 0.2, seed)
+    assert len(learn) >= 600
+    assert check

@@ -218,8 +218,7 @@ def _asked(
 
     from soonest.core import SimulationError
     from soonest.data.examples import guess_columns, read_examples
-    from soonest.predict import Predictor
-    from soonest.studies.live import Asked
+    from soonest.studies.live import Asked, loaded
 
     typer.echo(f"{path}: {guess_columns(path)}", err=True)
     examples = read_examples(path, model=model, cut=cut)
@@ -228,8 +227,8 @@ def _asked(
             raise SimulationError(f"--test-share must lie between 0 and 1, got {share:g}")
         examples = examples.split((1 - share, share), seed)[1]
     for folder in named.values():
-        Predictor.from_pretrained(folder)  # a wrong one is refused before long work
-    return Asked(examples, {name: partial(Predictor.from_pretrained, folder) for name, folder in named.items()})
+        loaded(folder)  # a wrong one is refused before long work
+    return Asked(examples, {name: partial(loaded, folder) for name, folder in named.items()})
 
 
 def _step_time(name: str) -> StepTime:

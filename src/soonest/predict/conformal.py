@@ -29,6 +29,9 @@ MOST_GROUPS: Final = 32
 """Models and tenants with calibrations of their own."""
 INNER: Final = LEVELS[1:-1]
 WHOLE: Final = ("", "")
+GROUPS: Final = "groups.json"
+COLD: Final = 100
+"""Forecasts from which strata are drawn where nothing was fitted."""
 
 
 class Conformal(Predictor):
@@ -67,7 +70,10 @@ class Conformal(Predictor):
         tail = (1 - coverage) / 2
         self._levels = (*INNER, tail, 1 - tail)
         self.edges_: NDArray[np.float64] = np.zeros(0)
-        self._running: dict[int, list[Row]] = {}
+        self._calibrators: OrderedDict[tuple[str, str], Calibrator] = OrderedDict()
+        self._open: OrderedDict[str, _Asked] = OrderedDict()
+        self._running: dict[str, tuple[_Asked, int]] = {}
+        self._first: list[float] = []
         self._clear()
 
     @property
@@ -100,6 +106,7 @@ class Conformal(Predictor):
     def update(self, prompt: Prompt, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002
         """Recalibrate by one answer; a prompt without an id, or one never asked about, is asked about now."""
         asked = self._open.pop(prompt.id, None) if prompt.id else None
+        self._running.pop(prompt.id, None)
         if asked is None:
             made = self.base.predict([prompt])[0]
             asked = self._asked(prompt, made) if made.known else None
@@ -109,49 +116,56 @@ class Conformal(Predictor):
 
     def running(self, generated: Mapping[str, int]) -> None:
         """Requests that run count as cut at what they have generated."""
-        self._running = {}
-        for name, tokens in generated.items():
-            asked = self._open.get(name)
-            if asked is not None:
-                row = Row(asked.quantiles, math.log1p(tokens), True)  # noqa: FBT003 - it is cut
-                self._running.setdefault(asked.stratum, []).append(row)
-        for stratum in self._running:
-            for calibrator in self._calibrators.values():
-                calibrator.stale(stratum)
+        before = self._running.values()
+        found = ((name, self._open.get(name), tokens) for name, tokens in generated.items())
+        self._running = {name: (asked, tokens) for name, asked, tokens in found if asked is not None}
+        touched = {(asked.group, asked.stratum) for asked, _ in (*before, *self._running.values())}
+        for group, stratum in touched:
+            for level in levels_of(group):
+                if level in self._calibrators:
+                    self._calibrators[level].stale(stratum)
         self.base.running(generated)
 
     def save_state(self, folder: Path) -> None:
-        """Strata and the answers they hold; calibrations of single models and tenants are learned again."""
-        rows = self._calibrators[WHOLE].rows()
+        """Strata, and the answers that each calibration holds."""
+        kept = [(i, *row) for i, c in enumerate(self._calibrators.values()) for row in c.rows()]
+        rows = [row for _, _, row in kept]
+        folders.write_json(folder / GROUPS, {"groups": [list(group) for group in self._calibrators]})
         folders.write_arrays(
             folder,
             {
                 "edges": self.edges_,
-                "strata": np.array([stratum for stratum, _ in rows], dtype=np.int64),
-                "cut": np.array([row.cut for _, row in rows], dtype=np.int64),
-                "answers": np.array([row.answer for _, row in rows]),
-                "quantiles": np.array([row.quantiles for _, row in rows]).reshape(len(rows), len(self._levels)),
+                "groups": np.array([i for i, _, _ in kept], dtype=np.int64),
+                "strata": np.array([stratum for _, stratum, _ in kept], dtype=np.int64),
+                "cut": np.array([row.cut for row in rows], dtype=np.int64),
+                "answers": np.array([row.answer for row in rows], dtype=np.float64),
+                "quantiles": np.array([row.quantiles for row in rows]).reshape(len(rows), len(self._levels)),
             },
         )
 
     def load_state(self, folder: Path) -> None:
         """What was saved, if it fits the parameters."""
-        shapes = {"edges": ("f", 1), "strata": ("i", 1), "cut": ("i", 1), "answers": ("f", 1), "quantiles": ("f", 2)}
-        found = folders.read_arrays(folder, shapes)
-        strata, n = found["strata"], len(found["strata"])
+        shapes = dict.fromkeys(("groups", "strata", "cut"), ("i", 1))
+        found = folders.read_arrays(folder, {**shapes, "edges": ("f", 1), "answers": ("f", 1), "quantiles": ("f", 2)})
+        names = _groups(folder / GROUPS)
+        n, strata, groups = len(found["strata"]), found["strata"], found["groups"]
         sound = len(found["edges"]) in {0, self.strata - 1} and found["quantiles"].shape == (n, len(self._levels))
+        sound = sound and all(len(found[key]) == n for key in ("groups", "cut", "answers"))
         if not sound or (n and not (strata.min() >= 0 and strata.max() < self.strata)):
             raise PredictorError(f"{folder / 'weights.npz'}: its arrays do not fit config.json")
-        self.edges_ = np.asarray(found["edges"], dtype=np.float64)
+        if n and not (groups.min() >= 0 and groups.max() < len(names)):
+            raise PredictorError(f"{folder / GROUPS}: names fewer groups than weights.npz holds")
         self._clear()
-        columns_ = (found["quantiles"], found["answers"].tolist(), found["cut"].tolist())
-        for stratum, *row in zip(strata.tolist(), *columns_, strict=True):
-            self._calibrators[WHOLE].add(stratum, Row(np.asarray(row[0], np.float64), row[1], bool(row[2])))
+        self.edges_ = np.asarray(found["edges"], dtype=np.float64)
+        self._calibrators = OrderedDict((name, self._calibrator()) for name in names)
+        made = list(self._calibrators.values())
+        lists = [found[key].tolist() for key in ("groups", "strata", "answers", "cut")]
+        for group, stratum, answer, cut, quantiles in zip(*lists, found["quantiles"], strict=True):
+            made[group].add(stratum, Row(np.asarray(quantiles, np.float64), answer, bool(cut)))
 
     def _clear(self) -> None:
-        self._calibrators: OrderedDict[tuple[str, str], Calibrator] = OrderedDict({WHOLE: self._calibrator()})
-        self._open: OrderedDict[str, _Asked] = OrderedDict()
-        self._running = {}
+        self._calibrators = OrderedDict({WHOLE: self._calibrator()})
+        self._open, self._running, self._first = OrderedDict(), {}, []
 
     def _calibrator(self) -> Calibrator:
         return Calibrator(self._levels, self.strata, self.window)
@@ -160,7 +174,7 @@ class Conformal(Predictor):
         counts = made.tokens[1:-1] if made.levels == LEVELS else [made.quantile(level) for level in INNER]
         ends = [made.quantile(level) for level in self._levels[-2:]]
         stratum = int(np.searchsorted(self.edges_, made.expected, side="right")) if len(self.edges_) else 0
-        return _Asked(np.log1p([*counts, *ends]), stratum, (prompt.model, prompt.tenant))
+        return _Asked(np.log1p([*counts, *ends]), stratum, (prompt.model, prompt.tenant), made.expected)
 
     def _corrected(self, prompt: Prompt, made: Forecast) -> Forecast:
         asked = self._asked(prompt, made)
@@ -168,9 +182,8 @@ class Conformal(Predictor):
             self._open[prompt.id] = asked
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
-        own = self._calibrators.get(asked.group)
-        calibrator = own if own is not None and own.count >= self.enough else self._calibrators[WHOLE]
-        shifts = calibrator.shifts(asked.stratum, self._running.get(asked.stratum, ()))
+        level = next(level for level in levels_of(asked.group) if self._speaks(level, asked.stratum))
+        shifts = self._calibrators[level].shifts(asked.stratum, lambda: self._unfinished(level, asked.stratum))
         if shifts is None:
             return forecast(_at_levels(made), prompt.max_tokens)
         least, most = (math.log1p(made.tokens[i]) + shifts[j] for i, j in ((0, 0), (-1, len(INNER) - 1)))
@@ -179,18 +192,46 @@ class Conformal(Predictor):
         counts = np.expm1(np.minimum(logs, math.log1p(LONGEST))).tolist()
         return forecast(counts, prompt.max_tokens, self.coverage, (float(low), float(high)))
 
+    def _speaks(self, level: tuple[str, str], stratum: int) -> bool:
+        """Whether a calibration of its own is there for these requests, and knows enough of such forecasts."""
+        if level == WHOLE:
+            return True
+        own = self._calibrators.get(level)
+        return own is not None and own.count >= self.enough and own.speaks(stratum)
+
+    def _unfinished(self, level: tuple[str, str], stratum: int) -> list[Row]:
+        """Running requests of a calibration and a stratum, as answers cut where they are."""
+        return [
+            Row(asked.quantiles, math.log1p(tokens), True)  # noqa: FBT003 - it is cut
+            for asked, tokens in self._running.values()
+            if asked.stratum == stratum and level in levels_of(asked.group)
+        ]
+
     def _learn(self, asked: _Asked, tokens: int, censored: bool) -> None:  # noqa: FBT001 - the answer's kind
         row = Row(asked.quantiles, math.log1p(tokens), censored)
-        own = self._calibrators.get(asked.group)
-        if own is None and asked.group != WHOLE:
-            if len(self._calibrators) > MOST_GROUPS:
-                del self._calibrators[next(group for group in self._calibrators if group != WHOLE)]
-            own = self._calibrators[asked.group] = self._calibrator()
-        if own is not None:
+        for level in levels_of(asked.group):
+            own = self._calibrators.get(level)
+            if own is None:
+                if len(self._calibrators) > MOST_GROUPS:
+                    del self._calibrators[self._least_wanted()]
+                own = self._calibrators[level] = self._calibrator()
             own.add(asked.stratum, row)
-            self._calibrators.move_to_end(asked.group)
-        if asked.group != WHOLE:
-            self._calibrators[WHOLE].add(asked.stratum, row)
+            self._calibrators.move_to_end(level)
+        self._begin(asked.expected)
+
+    def _least_wanted(self) -> tuple[str, str]:
+        """The group longest without an answer: a tenant's before a model's, never all."""
+        groups = [group for group in self._calibrators if group != WHOLE]
+        return next((group for group in groups if group[1]), groups[0])
+
+    def _begin(self, expected: float) -> None:
+        """Without a fit, strata are drawn from the first forecasts."""
+        if len(self.edges_) == self.strata - 1:
+            return
+        self._first.append(expected)
+        if len(self._first) >= COLD:
+            self.edges_ = np.quantile(self._first, np.arange(1, self.strata) / self.strata)
+            self._first.clear()
 
 
 class _Asked(NamedTuple):
@@ -199,6 +240,21 @@ class _Asked(NamedTuple):
     quantiles: NDArray[np.float64]
     stratum: int
     group: tuple[str, str]
+    expected: float
+
+
+def levels_of(group: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+    """A model and tenant, the model, all: each once, the narrowest first."""
+    return tuple(dict.fromkeys((group, (group[0], ""), WHOLE)))
+
+
+def _groups(path: Path) -> list[tuple[str, str]]:
+    """The models and tenants that a folder names, all of them together among them."""
+    names = folders.read_json(path).get("groups")
+    found = [tuple(n) for n in names if isinstance(n, list)] if isinstance(names, list) else []
+    if WHOLE not in found or not all(len(n) == 2 and all(isinstance(word, str) for word in n) for n in found):
+        raise PredictorError(f"{path}: need `groups`, a list of pairs of words with a pair of empty ones")
+    return [(n[0], n[1]) for n in found]
 
 
 def _at_levels(made: Forecast) -> Sequence[float]:

@@ -48,7 +48,7 @@ class Constant(Predictor):
     def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:
         """The law of recent answers, for all; `unknown` before the first."""
         if not self.lengths_.count:
-            return [Forecast.unknown(prompt.max_tokens) for prompt in prompts]
+            return [Forecast.unknown(max(1, prompt.max_tokens)) for prompt in prompts]
         quantiles = self.lengths_.quantiles()
         if self._made is None or self._made[0] is not quantiles:
             self._made = quantiles, forecast(quantiles, LONGEST)

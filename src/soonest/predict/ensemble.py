@@ -67,7 +67,8 @@ class Ensemble(Predictor):
         self.losses_[:] = 0
         asked = [prompts[i] for i in check]
         for i, *made in zip(check, *(member.predict(asked) for member in self.members), strict=True):
-            self._weigh(made, counts[i])
+            if not cut[i]:
+                self._weigh(made, counts[i])
         return self
 
     def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:

@@ -32,6 +32,10 @@ FORMAT: Final = "soonest-predictor"
 VERSION: Final = 1
 DEEPEST: Final = 8  # predictors wrapped in each other
 LARGEST_JSON: Final = 1 << 26
+DAMAGE: Final = (
+    OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, RuntimeError, TypeError,
+)  # fmt: skip
+"""What reading a file of arrays that is none may raise."""
 SAFE_FILES: Final = ["*.json", "*.npz", "*.safetensors", "*.onnx", "*.md", "*.txt"]
 
 
@@ -62,7 +66,7 @@ class Card:
 
 def save(predictor: Predictor, folder: str | Path) -> None:
     """Write a predictor into a folder beside the target, then rename."""
-    target = Path(folder)
+    target = Path(folder).resolve()
     if target.exists() and not (target / "config.json").is_file() and (target.is_file() or any(target.iterdir())):
         raise PredictorError(f"{target}: is there and holds no predictor: choose another folder")
     part = target.with_name(f".{target.name}-{secrets.token_hex(6)}")
@@ -72,7 +76,11 @@ def save(predictor: Predictor, folder: str | Path) -> None:
         if target.exists():
             old = part.with_name(f"{part.name}-old")
             target.rename(old)
-            part.rename(target)
+            try:
+                part.rename(target)
+            except OSError:
+                old.rename(target)
+                raise
             shutil.rmtree(old)
         else:
             part.rename(target)
@@ -121,7 +129,17 @@ def read_arrays(folder: Path, shapes: Mapping[str, tuple[str, int]]) -> dict[str
             found = {name: file[name] for name in shapes}
     except FileNotFoundError:
         raise PredictorError(f"{path}: is missing") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+    ) as error:
         raise PredictorError(f"{path}: is corrupted or foreign: {error}") from error
     for name, (kind, dimensions) in shapes.items():
         array = found[name]
@@ -188,7 +206,7 @@ def _card(path: Path, value: object) -> Card | None:
         return Card(
             tuple(map(str, card.models)), str(card.data), int(card.examples), _coverage(card.coverage), measured
         )
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise PredictorError(f"{path}: its card is no card: {error}") from error
 
 

@@ -14,7 +14,7 @@ from soonest.predict import folder as folders
 from soonest.predict.predictor import Predictor, columns
 from soonest.predict.quantiles import LONGEST, forecast
 from soonest.predict.stream import Lengths
-from soonest.predict.stream.lengths import quantiles_of
+from soonest.predict.stream.lengths import PATIENCE, quantiles_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,8 +66,8 @@ class History(Predictor):
         for prompt, count, cut in rows:
             for key in keys(prompt):
                 found.setdefault(key, []).append((count, cut))
-        often = sorted(found, key=lambda key: len(found[key]))[-self.templates :]
-        for key in (k for k in often if len(found[k]) >= self.least or k == ALL):
+        often = sorted((k for k in found if k != ALL), key=lambda key: len(found[key]))[-self.templates :]
+        for key in (ALL, *(k for k in often if len(found[k]) >= self.least)):
             self.known_[key] = Lengths(self.window).extend(*zip(*found[key], strict=True))
         self._count = len(found[ALL])
         return self
@@ -111,16 +111,15 @@ class History(Predictor):
     def _clear(self) -> None:
         self.known_: OrderedDict[int, Lengths] = OrderedDict()
         self._candidates: OrderedDict[int, list[tuple[int, bool]]] = OrderedDict()
-        self._made: dict[int, _Made] = {}
+        self._made: dict[tuple[int, ...], _Made] = {}
         self._count = 0
 
     def _predict(self, prompt: Prompt) -> Forecast:
         found = [key for key in keys(prompt) if key in self.known_]
         if not found:
-            return Forecast.unknown(prompt.max_tokens)
-        key = found[-1]
-        made = self._made.get(key)
-        if made is None or not made.fresh(self.known_[key].count, self._count):
+            return Forecast.unknown(max(1, prompt.max_tokens))
+        made = self._made.get(tuple(found))
+        if made is None or not made.fresh(self.known_[found[-1]].count, self._count):
             made = self._make(found)
         return made.forecast if prompt.max_tokens >= made.forecast.tokens[-1] else _cut(made, prompt.max_tokens)
 
@@ -130,11 +129,12 @@ class History(Predictor):
             lengths = self.known_[key]
             share = lengths.weight / (lengths.weight + self.strength)
             law = share * lengths.law() + (1 - share) * law
-        own = self.known_[found[-1]].count
-        made = _Made(forecast(quantiles_of(law), LONGEST), own + 1 + own // 8, self._count + 1 + self._count // 8)
+        own, every = self.known_[found[-1]].count, self._count
+        due = own + 1 + min(own // 8, PATIENCE), every + 1 + min(every // 8, 4 * PATIENCE)
+        made = _Made(forecast(quantiles_of(law), LONGEST), *due)
         if len(self._made) > 2 * self.templates:
             self._made.clear()
-        self._made[found[-1]] = made
+        self._made[tuple(found)] = made
         return made
 
     def _met(self, key: int, tokens: int, censored: bool) -> None:  # noqa: FBT001 - the answer's kind
@@ -148,13 +148,12 @@ class History(Predictor):
             return
         del self._candidates[key]
         self.known_[key] = Lengths(self.window).extend(*zip(*answers, strict=True))
-        if len(self.known_) > self.templates:
+        if len(self.known_) > self.templates + 1:  # and ALL
             self._forget()
 
     def _forget(self) -> None:
         oldest = next(key for key in self.known_ if key != ALL)
         del self.known_[oldest]
-        self._made.pop(oldest, None)
 
 
 class _Made(NamedTuple):
@@ -172,6 +171,10 @@ def _cut(made: _Made, limit: int) -> Forecast:
     return forecast(made.forecast.tokens, limit)
 
 
+def _scope(name: str) -> bytes:
+    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
 def _key(text: str, seed: bytes) -> int:
     return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8, key=seed).digest(), "little")
 
@@ -179,12 +182,12 @@ def _key(text: str, seed: bytes) -> int:
 def keys(prompt: Prompt) -> Iterator[int]:
     """Keys of what the prompt may have in common with others, the widest first."""
     yield ALL
-    scope = prompt.model.encode(errors="replace")[:48]
+    scope = _scope(prompt.model)
     yield _key("", b"m" + scope)
-    scope = f"{prompt.tenant}\0{prompt.model}".encode(errors="replace")[:48]
+    scope = _scope(f"{prompt.tenant}\0{prompt.model}")
     yield _key("", b"t" + scope)
     first = prompt.messages[0] if prompt.messages else None
-    if first is not None and first.role == "system":
+    if first is not None and first.role in {"system", "developer"}:
         yield _key(first.text[:SYSTEM], b"s" + scope)
     text = prompt.text
     yield _key(text[-ENDING:], b"e" + scope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 from collections import OrderedDict, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
@@ -11,16 +12,19 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 import numpy as np
 
 from soonest.core import Forecast, Message, PredictorError, Prompt
+from soonest.predict import folder as folders
 from soonest.predict.predictor import Predictor
 from soonest.predict.quantiles import loss
 from soonest.predict.stream.agreement import Agreement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from soonest.predict.folder import Card
 
 MOST_OPEN: Final = 100_000
+STATE: Final = "online.json"
 KEPT: Final = 2000
 """Characters of a turn kept for refits, at its beginning and at its end."""
 TURNS: Final = 8
@@ -34,12 +38,13 @@ LOST: Final = 50.0
 
 
 class Answer(NamedTuple):
-    """A finished request, with what the base expected of it, `None` where it did not know."""
+    """A finished request, with what was forecast of it by the base of that generation, `None` where it did not know."""
 
     prompt: Prompt
     tokens: int
     cut: bool
     forecast: Forecast | None
+    generation: int
 
 
 class Online(Predictor):
@@ -74,7 +79,8 @@ class Online(Predictor):
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._useful: bool | None = None
-        self._since = 0
+        self._since = self._told = self._generation = 0
+        self.refit_error_: str | None = None
         self._clear()
 
     @property
@@ -84,8 +90,10 @@ class Online(Predictor):
 
     def fit(self, prompts: Sequence[Prompt], tokens: Sequence[int], censored: Sequence[bool] | None = None) -> Self:
         """Fit the base; nothing is known of its use until answers agree with it, or a card says so."""
-        self.base.fit(prompts, tokens, censored)
-        self._clear()
+        with self._lock:
+            self.base.fit(prompts, tokens, censored)
+            self.card_ = self.base.card_ = None
+            self._clear()
         return self
 
     @property
@@ -99,39 +107,57 @@ class Online(Predictor):
     def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:
         """The base's forecasts while they are of use, else `unknown`."""
         with self._lock:
-            base = self.base
-        forecasts = base.predict(prompts)
-        for prompt, made in zip(prompts, forecasts, strict=True):
-            if prompt.id:
-                self._open[prompt.id] = made
-                if len(self._open) > MOST_OPEN:
-                    self._open.popitem(last=False)
-        if self.useful:
-            return forecasts
+            forecasts = self.base.predict(prompts)
+            for prompt, made in zip(prompts, forecasts, strict=True):
+                if prompt.id:
+                    self._open[prompt.id] = made, self._generation
+                    if len(self._open) > MOST_OPEN:
+                        self._open.popitem(last=False)
+            if self.useful:
+                return forecasts
         return [Forecast.unknown(max(1, prompt.max_tokens)) for prompt in prompts]
 
     def update(self, prompt: Prompt, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Test and remember one answer; every so often, refit."""
-        made = self._open.pop(prompt.id, None) if prompt.id else self.base.predict([prompt])[0]
-        if made is not None and made.known:
-            self._test(made.expected, tokens)
+        """Test and remember one answer; every so often, refit.
+
+        An answer cut before the prompt's own limit, by a client that went away, tests and teaches no order.
+        """
         with self._lock:
+            asked = self._open.pop(prompt.id, None) if prompt.id else None
+            made, generation = asked or (self.base.predict([prompt])[0], self._generation)
             self.base.update(prompt, tokens, censored)
-            known = made if made is not None and made.known else None
-            self._answers.append(Answer(shortened(prompt), tokens, censored, known))
+            if censored and tokens < prompt.max_tokens:
+                return
+            if made.known and generation == self._generation:
+                self._test(made.expected, tokens)
+            self._answers.append(Answer(shortened(prompt), tokens, censored, made if made.known else None, generation))
+            self._told += 1
             self._since += 1
             due = self.refit != "never" and self._since >= self.every and len(self._answers) >= LEAST_ANSWERS
-        if due and (self._thread is None or not self._thread.is_alive()):
+            if not due or (self._thread is not None and self._thread.is_alive()):
+                return
             self._since = 0
-            if self.refit == "inline":
-                self._refit()
-            else:
+            if self.refit == "background":
                 self._thread = threading.Thread(target=self._refit, name="soonest-refit", daemon=True)
                 self._thread.start()
+        if self.refit == "inline":
+            self._refit()
 
     def running(self, generated: Mapping[str, int]) -> None:
         """Passed on."""
-        self.base.running(generated)
+        with self._lock:
+            self.base.running(generated)
+
+    def save_state(self, folder: Path) -> None:
+        """Whether it was of use; the answers, which hold prompts, are not saved."""
+        folders.write_json(folder / STATE, {"useful": self.useful})
+
+    def load_state(self, folder: Path) -> None:
+        """Whether it was of use, which goes before any card."""
+        useful = folders.read_json(folder / STATE).get("useful")
+        if not isinstance(useful, bool):
+            raise PredictorError(f"{folder / STATE}: need `useful`, true or false")
+        self._useful = useful
 
     def wait(self) -> None:
         """Wait for a refit in the background, if one is on its way."""
@@ -142,8 +168,9 @@ class Online(Predictor):
         self._agreement = Agreement(self.least)
         self._useful = None
         self._answers: deque[Answer] = deque(maxlen=self.window)
-        self._open: OrderedDict[str, Forecast] = OrderedDict()
-        self._since = 0
+        self._open: OrderedDict[str, tuple[Forecast, int]] = OrderedDict()
+        self._since = self._told = 0
+        self._generation += 1
 
     def _test(self, expected: float, tokens: int) -> None:
         self._agreement.add(expected, tokens)
@@ -156,27 +183,42 @@ class Online(Predictor):
 
     def _refit(self) -> None:
         with self._lock:
-            answers = list(self._answers)
-        fresh = unfitted(self.base)
+            answers, told, generation, base = list(self._answers), self._told, self._generation, self.base
+        fresh = unfitted(base)
         held = max(1, int(HELD_OUT * len(answers)))
         learn, check = answers[:-held], answers[-held:]
         try:
             fresh.fit([a.prompt for a in learn], [a.tokens for a in learn], [a.cut for a in learn])
-        except PredictorError:  # too few or too equal answers: the base stays
+        except PredictorError as error:
+            if self.refit_error_ is None:
+                warnings.warn(f"`online` cannot refit: {error}", RuntimeWarning, stacklevel=2)
+            self.refit_error_ = str(error)
             return
         forecasts = fresh.predict([a.prompt for a in check])
-        if not better(forecasts, check):
+        serving = self._serving(base, generation, check)
+        if not better(forecasts, serving, [a.tokens for a in check]):
             return
-        test = Agreement(self.least)
+        test, spoke = Agreement(self.least), False
         for made, answer in zip(forecasts, check, strict=True):
             if made.known:
                 test.add(made.expected, answer.tokens)
+                spoke |= test.found > FOUND
+            fresh.update(answer.prompt, answer.tokens, answer.cut)
         with self._lock:
-            for answer in check:
+            if self._generation != generation:  # it was fitted anew meanwhile
+                return
+            late = self._told - told
+            for answer in list(self._answers)[len(self._answers) - min(late, len(self._answers)) :]:
                 fresh.update(answer.prompt, answer.tokens, answer.cut)
-            self.base = fresh
-            self._agreement = test
-            self._useful = test.found > FOUND
+            self.base, self._agreement, self._useful = fresh, test, spoke
+            self._generation += 1
+
+    def _serving(self, base: Predictor, generation: int, check: Sequence[Answer]) -> list[Forecast | None]:
+        """What the base that serves says of answers: what it said at the time, if it was the one that was asked."""
+        with self._lock:
+            again = base.predict([a.prompt for a in check if a.generation != generation])
+        said = iter(again)
+        return [a.forecast if a.generation == generation else next(said) for a in check]
 
 
 def unfitted(predictor: Predictor) -> Predictor:
@@ -185,12 +227,12 @@ def unfitted(predictor: Predictor) -> Predictor:
     return type(predictor)(**parameters)
 
 
-def better(forecasts: Sequence[Forecast], answers: Sequence[Answer]) -> bool:
-    """Whether these forecasts lose less than those given at the time, by over a standard error of the difference."""
-    rows = [(f, a.forecast, a.tokens) for f, a in zip(forecasts, answers, strict=True) if f.known]
-    if len(rows) < len(answers) / 2:
+def better(forecasts: Sequence[Forecast], serving: Sequence[Forecast | None], tokens: Sequence[int]) -> bool:
+    """Whether these forecasts lose less than those of what serves, by over a standard error of the difference."""
+    rows = [(f, s, t) for f, s, t in zip(forecasts, serving, tokens, strict=True) if f.known]
+    if len(rows) < len(tokens) / 2:
         return False
-    gains = np.array([loss(old, tokens) - loss(new, tokens) for new, old, tokens in rows if old is not None])
+    gains = np.array([loss(old, t) - loss(new, t) for new, old, t in rows if old is not None and old.known])
     if len(gains) < 2:
         return True
     return bool(gains.mean() > gains.std(ddof=1) / math.sqrt(len(gains)))

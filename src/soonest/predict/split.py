@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def split_by_conversation(prompts: Sequence[Prompt], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Rows to learn from, and about `share` of the rows to check with; each side has at least one where it can.
+    """Rows to learn from, and about `share` of the rows to check with: never over twice as many, if groups are small.
 
     Prompts of one conversation, or with the same first question where they name none, stay together.
     """
@@ -23,11 +23,13 @@ def split_by_conversation(prompts: Sequence[Prompt], share: float, seed: int) ->
     for i, prompt in enumerate(prompts):
         groups.setdefault(group_of(prompt), []).append(i)
     names = list(groups.values())
-    order = np.random.default_rng(seed).permutation(len(names))
+    most = 2 * share * len(prompts)
     check: list[int] = []
-    for taken, j in enumerate(order.tolist()):
-        if taken == len(names) - 1 or (taken and len(check) >= share * len(prompts)):
-            break
-        check += names[j]
+    for j in np.random.default_rng(seed).permutation(len(names)).tolist():
+        size = len(check) + len(names[j])
+        if len(check) < share * len(prompts) and size <= most and size < len(prompts):
+            check += names[j]
+    if not check and len(names) > 1:
+        check = min(names, key=len)
     held = set(check)
     return [i for i in range(len(prompts)) if i not in held], sorted(check)

@@ -11,6 +11,7 @@ import numpy as np
 
 from soonest.core import Forecast
 from soonest.data import Trace
+from soonest.predict import Online, Predictor
 from soonest.report.forecasts import assess
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from soonest.core import Prompt
     from soonest.data.examples import Examples
-    from soonest.predict import Predictor
 
 MEASURES = ("kendall_tau", "coverage", "coverage_promised", "unknown")
 TIMED = 200
@@ -94,6 +94,14 @@ class Live:
     def running(self, generated: Mapping[int, int]) -> None:
         """Tell the predictor."""
         self.predictor.running({str(job): tokens for job, tokens in generated.items()})
+
+
+def loaded(folder: str) -> Predictor:
+    """A folder's predictor; what would refit in a thread refits inline, because simulated time waits for no thread."""
+    made = Predictor.from_pretrained(folder)
+    if isinstance(made, Online) and made.refit == "background":
+        made.refit = "inline"
+    return made
 
 
 def measured_latency(predictor: Predictor, prompts: Sequence[Prompt]) -> float:

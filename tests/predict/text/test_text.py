@@ -153,6 +153,8 @@ BREAKS = {
     "names": lambda a: a[:0],
     "means": lambda a: a * 1e30,
     "longest": lambda a: a * 1e30,
+    "spread": lambda a: a[:, 1:],
+    "ends": lambda a: a[::-1] * [2, 1],
     "features": lambda a: a + 10_000,
     "thresholds": lambda a: a[1:],
     "children": lambda a: a * 0,

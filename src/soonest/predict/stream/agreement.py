@@ -42,11 +42,6 @@ class Agreement:
         self._found = np.ones(len(BETS))
         self._lost = np.ones(len(BETS))
 
-    def forget(self) -> None:
-        """Forget the answers too: forecasts come from another source now."""
-        self._past.clear()
-        self.restart()
-
     def add(self, expected: float, tokens: int) -> None:
         """One answer and what was expected of it."""
         if len(self._past) >= LEAST:

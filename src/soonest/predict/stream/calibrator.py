@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -10,14 +11,12 @@ import numpy as np
 from soonest.predict.stream.residuals import interval_levels, residual_quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
 FEW: Final = 20
-"""Answers below which no quantile of them is trusted."""
-ENOUGH: Final = 40
-"""Answers in a stratum from which on it speaks for itself."""
+"""Answers below which no quantile of them is trusted; more where the coverage needs more."""
 PROBE: Final = 50
 """The last answers that are held against the promise."""
 SURPRISE: Final = 3.5
@@ -45,9 +44,10 @@ class Calibrator:
 
     def __init__(self, levels: Sequence[float], strata: int, window: int) -> None:
         self.levels = (*levels,)
-        self.window = window
+        self.few = max(FEW, math.ceil(2 / (1 - (self.levels[-1] - self.levels[-2]))) - 1)
+        self.window = max(window, 2 * self.few)
         self.count = 0
-        self._rows: list[deque[Row]] = [deque(maxlen=window) for _ in range(strata)]
+        self._rows: list[deque[Row]] = [deque(maxlen=self.window) for _ in range(strata)]
         self._inside: list[deque[bool]] = [deque(maxlen=PROBE) for _ in range(strata)]
         self._shifts: list[NDArray[np.float64] | None] = [None] * strata
         self._since = [0] * strata
@@ -59,7 +59,7 @@ class Calibrator:
         self._since[stratum] += 1
         shifts = self._shifts[stratum]
         if shifts is not None and self._surprised(stratum, row, shifts):
-            self._rows[stratum] = deque(list(self._rows[stratum])[-PROBE:], maxlen=self.window)
+            self._rows[stratum] = deque(list(self._rows[stratum])[-max(PROBE, 2 * self.few) :], maxlen=self.window)
             self._inside[stratum].clear()
             self.stale(stratum)
         if self._since[stratum] > len(self._rows[stratum]) // 16:
@@ -70,19 +70,24 @@ class Calibrator:
         self._shifts[stratum] = None
         self._since[stratum] = 0
 
-    def shifts(self, stratum: int, running: Iterable[Row] = ()) -> NDArray[np.float64] | None:
+    def speaks(self, stratum: int) -> bool:
+        """Whether a stratum has answers enough to speak for itself."""
+        return len(self._rows[stratum]) >= 2 * self.few
+
+    def shifts(self, stratum: int, running: Callable[[], list[Row]] = list) -> NDArray[np.float64] | None:
         """The correction of log quantiles, of shape (levels,), or `None` while too few answers are known.
 
-        `running` are requests of the stratum that have not ended: cut at what they have generated.
+        A stratum that does not speak for itself gets the correction of all together. `running` gives requests of the
+        stratum that have not ended, cut at what they have generated; it is asked when a correction is computed.
         """
         found = self._shifts[stratum]
         if found is None:
             rows = list(self._rows[stratum])
-            if len(rows) < ENOUGH:
+            if not self.speaks(stratum):
                 rows = [row for several in self._rows for row in several]
-            if len(rows) < FEW:
+            if len(rows) < self.few:
                 return None
-            rows += running
+            rows += running()
             residuals = np.array([row.answer for row in rows])[:, None] - np.stack([row.quantiles for row in rows])
             cut = np.array([row.cut for row in rows], dtype=np.bool_)
             ends = interval_levels(residuals[:, -1], cut, (self.levels[-2], self.levels[-1]))

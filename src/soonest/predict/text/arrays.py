@@ -10,7 +10,7 @@ from soonest.core import PredictorError
 from soonest.predict import folder as folders
 from soonest.predict.text.facts import COLUMNS
 from soonest.predict.text.linear import Linear
-from soonest.predict.text.model import QUANTILES, Model, Names
+from soonest.predict.text.model import QUANTILES, Model, Names, Spread
 from soonest.predict.text.ngrams import SIZE
 from soonest.predict.text.trees import Trees
 
@@ -28,6 +28,8 @@ KINDS: Final = {
     "names": ("u", 1),
     "means": ("f", 1),
     "longest": ("f", 0),
+    "spread": ("f", 2),
+    "ends": ("f", 1),
     "features": ("i", 1),
     "thresholds": ("f", 1),
     "children": ("i", 1),
@@ -55,6 +57,8 @@ def save(model: Model, folder: Path) -> None:
             "names": model.names.hashes,
             "means": np.append(model.names.means, model.names.all),
             "longest": np.array(model.longest),
+            "spread": model.spread.powers,
+            "ends": model.spread.ends,
             "thresholds": trees.thresholds,
             "leaves": trees.leaves,
             **{part: getattr(trees, part).astype(np.int32) for part in ("features", "children", "roots", "outputs")},
@@ -79,7 +83,13 @@ def load(folder: Path) -> Model:
     trees = Trees(*(wide[part] for part in ("features", "thresholds", "children", "leaves", "roots", "outputs")))
     if trees.depth > DEEPEST:
         raise PredictorError(f"{folder / 'weights.npz'}: its trees are {trees.depth} deep; ours are at most {DEEPEST}")
-    return Model(names, Linear(idf, weights, wide["offsets"]), trees, float(wide["longest"]))
+    return Model(
+        names,
+        Linear(idf, weights, wide["offsets"]),
+        trees,
+        Spread(wide["spread"], wide["ends"]),
+        float(wide["longest"]),
+    )
 
 
 def _laws(found: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, bool]]:
@@ -96,6 +106,9 @@ def _laws(found: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, bool]]:
         _increase(names) and len(found["means"]) == len(names) + 1,
     )
     yield "it knows no model", len(names) > 0
+    spread = found["spread"]
+    known = spread.shape[1] == len(QUANTILES) and 0 < len(spread) <= 8 and len(found["ends"]) == 2
+    yield "its spreads differ in shape", known and bool(found["ends"][0] <= found["ends"][1])
     same = len(found["thresholds"]) == len(found["leaves"]) == count == len(children) // 2
     yield "its trees' arrays differ in length", same and len(children) % 2 == 0
     yield "its trees ask for columns that are not there", _within(found["features"], linear + 1 + COLUMNS)

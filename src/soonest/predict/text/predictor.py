@@ -62,7 +62,7 @@ class Text(Predictor):
     def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:
         """Quantiles of each prompt's answer; `unknown` before a fit."""
         if self.model_ is None:
-            return [Forecast.unknown(prompt.max_tokens) for prompt in prompts]
+            return [Forecast.unknown(max(1, prompt.max_tokens)) for prompt in prompts]
         longest = int(self.model_.longest)
         found: list[Forecast] = []
         for i in range(0, len(prompts), BATCH):

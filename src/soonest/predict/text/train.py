@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from soonest.data.examples import group_of
 from soonest.predict.text.facts import features
 from soonest.predict.text.linear import Linear, rarity, weighed
-from soonest.predict.text.model import QUANTILES, Model, Names, name_hashes
+from soonest.predict.text.model import QUANTILES, Model, Names, Spread, name_hashes
 from soonest.predict.text.ngrams import SIZE
 from soonest.predict.text.tokens import ENDS
 from soonest.predict.text.trees import Trees
@@ -67,7 +68,9 @@ def train(prompts: Sequence[Prompt], tokens: Sequence[int], seed: int) -> Model:
     names = _names(prompts, logs)
     columns = np.concatenate([answers, names.of(prompts)[:, None], facts], axis=1)
     boosters = [_boosted(columns, logs, fold, level, seed) for level in QUANTILES]
-    return Model(names, Linear(idf, weights, offsets), Trees.of(boosters), float(np.max(tokens)))
+    trees = Trees.of(boosters)
+    spread = Spread.of(trees.predict(columns))
+    return Model(names, Linear(idf, weights, offsets), trees, spread, float(np.max(tokens)))
 
 
 def _sizes(prompts: Sequence[Prompt]) -> NDArray[np.intp]:
@@ -76,12 +79,12 @@ def _sizes(prompts: Sequence[Prompt]) -> NDArray[np.intp]:
 
 
 def _folds(prompts: Sequence[Prompt], seed: int) -> NDArray[np.intp]:
-    """A fold for each prompt; those of one conversation, or of the same text where they name none, share it.
+    """A fold for each prompt; those of one conversation, or of the same first question where they name none, share it.
 
     What recurs in over a fifth of all prompts is split by prompt: no other split could learn from the rest.
     """
-    groups: dict[str, int] = {}
-    own = np.array([groups.setdefault(p.conversation or f"\0{p.text}", len(groups)) for p in prompts])
+    groups: dict[int, int] = {}
+    own = np.array([groups.setdefault(group_of(p), len(groups)) for p in prompts])
     large = (np.bincount(own) * FOLDS > len(own))[own]
     own[large] = len(groups) + np.arange(large.sum())
     order = np.random.default_rng(seed).permutation(len(groups) + len(own))[own]

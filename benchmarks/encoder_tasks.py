@@ -124,7 +124,8 @@ def main() -> None:
             print(rows[-1], flush=True)
     if given.out:
         options = f" --whole {given.whole}" if given.whole else ""
-        command = f"python -m benchmarks.encoder_tasks --data ../shared/data{options} --out {given.out}"
+        options += f" --out benchmarks/results/{given.out.name}"
+        command = f"python -m benchmarks.encoder_tasks --data ../shared/data{options}"
         versions = {"python": platform.python_version(), "numpy": np.__version__}
         write_json(given.out, {"command": command, "recipe": RECIPE, "versions": versions, "rows": rows})
 

@@ -18,7 +18,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prompts")
     chance = np.random.default_rng(0)
     with (folder / "chats.jsonl").open("w") as file:
-        for i in range(400):
+        for i in range(2000):
             long = bool(chance.integers(2))
             row = {
                 "prompt": f"{LONG if long else SHORT}{chance.integers(10**9)}",
@@ -74,7 +74,12 @@ def test_several_predictors_are_named(place):
         (("--test-share", "0.5"), "add --prompts FILE"),
         (("--prompts", "chats.jsonl", "--predictor", "nowhere"), "no such folder"),
         (("--prompts", "chats.jsonl", "--predictor", "oracle=made"), "call it something else"),
-        (("--prompts", "chats.jsonl", "--predictor", "made", "-p", "shortest@other"), "no forecasts 'other'"),
+        (("--prompts", "chats.jsonl", "--predictor", "made", "-p", "shortest@predictor,x@other"), "no policy 'x'"),
+        (("--prompts", "chats.jsonl", "--predictor", "made", "-p", "fcfs"), "no policy is told the predictor"),
+        (
+            ("--prompts", "chats.jsonl", "--test-share", "0.2", "--predictor", "made", "-n", "500"),
+            "give fewer --requests",
+        ),
         (("--prompts", "chats.jsonl", "--predictor", "made", "--test-share", "2"), "between 0 and 1"),
         (("--prompts", "chats.jsonl", "--predictor", "made", "--backend", "kernel"), "as it runs"),
     ],

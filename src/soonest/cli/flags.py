@@ -134,7 +134,14 @@ PrefixBlocks = Annotated[
 Repetitions = Annotated[
     int, option("Repetitions; the table shows their mean and 95 % confidence interval.", RUNS, "--repetitions", "-r")
 ]
-Seed = Annotated[int, option("Seed of everything random; the same seed gives the same bytes.", RUNS, "--seed")]
+Seed = Annotated[
+    int,
+    option(
+        "Seed of everything random; the same seed gives the same bytes, but for a predictor's time, which is measured.",
+        RUNS,
+        "--seed",
+    ),
+]
 BackendName = Annotated[Backend, option("auto, python, or kernel (compiled; extra `fast`).", RUNS, "--backend")]
 
 Goodput = Annotated[

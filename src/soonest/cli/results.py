@@ -151,10 +151,13 @@ def _predictors(comparison: Comparison) -> Iterator[str]:
             found[run.load, comparison.label(run.arm)].append(run)
     for (load, label), runs in found.items():
         mean = {key: float(np.mean([run.forecasts[key] for run in runs])) for key in runs[0].forecasts}
+        at = "" if load is None else f" at load {load:g}"
+        if mean["unknown"] == 1:
+            yield f"forecasts of {label}{at}: silent throughout, so the order was that of arrival"
+            continue
         inside = f"{mean['coverage']:.1%} inside intervals" + (
             "" if np.isnan(mean["coverage_promised"]) else f" that promise {mean['coverage_promised']:.0%}"
         )
-        at = "" if load is None else f" at load {load:g}"
         yield (
             f"forecasts of {label}{at}, over all arrivals: Kendall's tau {mean['kendall_tau']:.2f}, {inside}, "
             f"{mean['unknown']:.1%} unknown, {mean['us_a_forecast']:.0f} us each"

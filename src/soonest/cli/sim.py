@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from soonest.core import Rules
     from soonest.data import Trace
     from soonest.sim import StepTime
+    from soonest.studies import Arm
     from soonest.studies.live import Asked
 
 POLICIES = ["fcfs,shortest@classes,response_ratio(shortest)@classes,a_max@classes,a_min@classes,shortest@oracle"]
@@ -96,8 +97,10 @@ def sim(
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
     named = _predictors(predictor)
     if named and policy == POLICIES:
-        policy = [BY_PREDICTOR.replace("@predictor", f"@{next(iter(named))}")]
+        first, *others = named
+        policy = [BY_PREDICTOR.replace("@predictor", f"@{first}"), *(f"shortest@{name}" for name in others)]
     compared = arms(policy, forecast)
+    _check_named(named, compared)
     given = {
         "rules": rules,
         "timeout": timeout,
@@ -209,6 +212,15 @@ def _predictors(words: Sequence[str]) -> dict[str, str]:
             )
         found[key] = folder or word
     return found
+
+
+def _check_named(named: dict[str, str], arms: Sequence[Arm]) -> None:
+    """Refuse a predictor that no policy is told."""
+    from soonest.core import SimulationError
+
+    for name in named:
+        if all(arm.forecast != name for arm in arms):
+            raise SimulationError(f"no policy is told the predictor {name!r}: name it, as in --policy shortest@{name}")
 
 
 def _asked(

@@ -66,6 +66,11 @@ class Scenario:
             )
         if self.backend == "kernel" and self.asked is not None and self.asked.predictors:
             raise SimulationError("the kernel cannot run this: a predictor's forecasts are made as it runs")
+        if self.asked is not None and self.asked.predictors and self.size > len(self.asked.examples):
+            raise SimulationError(
+                f"{self.size} requests would ask some of the {len(self.asked.examples)} prompts again, and a predictor "
+                "that learns would know their answers: give fewer --requests, or more prompts"
+            )
         if self.repetitions < 1 or (self.requests is not None and self.requests < 1):
             raise SimulationError("a scenario needs at least one repetition and one request")
         if self.options.prefix_blocks and not self._part(0).blocks:
@@ -76,8 +81,9 @@ class Scenario:
 
     @property
     def size(self) -> int:
-        """Requests in a repetition."""
-        return len(self.trace) if self.requests is None else self.requests
+        """Requests in a repetition; no more than there are prompts, unless asked for."""
+        most = len(self.trace) if self.asked is None else min(len(self.trace), len(self.asked.examples))
+        return most if self.requests is None else self.requests
 
     @cached_property
     def saturation(self) -> float:

@@ -37,7 +37,7 @@ def evaluate(
     Several predictors stand side by side. Words are fitted on the conversations that are not measured on.
 
     Examples:
-    `soonest eval forecasts chats.jsonl --plot calibration.png`
+    `soonest eval forecasts chats.jsonl --test-share 0.2 --plot calibration.png`
 
     `soonest eval forecasts constant "conformal(history)" chats.jsonl --test-share 0.2 --json`
     """
@@ -56,7 +56,7 @@ def evaluate(
         test_share = 0.2
     examples = measuring.read([file], column, model, limit, cut)
     train, test = (None, examples) if test_share is None else examples.split((1 - test_share, test_share), seed)
-    found = {name: _assessed(name, one, train, test) for name, one in made.items()}
+    found = {name: _assessed(name, one, train, test, file) for name, one in made.items()}
     if json:
         typer.echo(jsons.dumps(_document(file, test, found), indent=2))
     else:
@@ -78,7 +78,7 @@ def _made(name: str) -> Predictor:
     return predictor(name) if is_words(name) else Predictor.from_pretrained(name)
 
 
-def _assessed(name: str, predictor: Predictor, train: Examples | None, test: Examples) -> Assessment:
+def _assessed(name: str, predictor: Predictor, train: Examples | None, test: Examples, file: Path) -> Assessment:
     """Measure one; its classes and constant median are those of the lengths it learned from, where they are known."""
     from soonest.cli.forecasts import measuring
     from soonest.report.forecasts import Training
@@ -86,6 +86,9 @@ def _assessed(name: str, predictor: Predictor, train: Examples | None, test: Exa
     if train is not None and is_words(name):
         measuring.fitted(predictor, name, train)
     training = measuring.training_of(predictor.card_)
+    card = predictor.card_
+    if train is None and card is not None and file.name in card.data.split(", "):
+        measuring.say(f"{name}: learned from a file of this name: measure what was held out with --test-share")
     if training is None and train is None:
         measuring.say(f"{name}: its card does not say what lengths it learned from; classes are those of this file")
     return measuring.measured(predictor, test, training or Training.of((train or test).tokens))

@@ -56,7 +56,9 @@ class Text(Predictor):
 
             self.model_ = train(prompts, counts, self.seed)
         except ImportError as error:
-            raise PredictorError(f"to fit `text`, install scikit-learn and LightGBM: {error}") from error
+            raise PredictorError(
+                f"fitting `text` needs more packages: pip install 'soonest[text]' ({error})"
+            ) from error
         return self
 
     def predict(self, prompts: Sequence[Prompt]) -> list[Forecast]:

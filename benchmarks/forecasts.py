@@ -14,6 +14,7 @@ import argparse
 import os
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -87,7 +88,8 @@ def speeds(data: Path) -> list[dict[str, object]]:
         for words in ("constant", "history", "text", "conformal(text)", "online(conformal(text), refit=never)"):
             fitted = predictor(words).fit(learn.prompts, learn.tokens.tolist(), learn.censored.tolist())
             taken = []
-            for prompt, tokens in zip(test.prompts[:1000], test.tokens.tolist(), strict=False):
+            for i, (asked, tokens) in enumerate(zip(test.prompts[:1000], test.tokens.tolist(), strict=False)):
+                prompt = replace(asked, id=str(i))
                 fitted.predict([prompt])
                 started = time.perf_counter()
                 fitted.update(prompt, tokens)
@@ -108,6 +110,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the JSON here")
     parser.add_argument("--sets", nargs="*", default=[s.name for s in SETS])
     parser.add_argument("--predictors", nargs="*", default=list(WORDS))
+    parser.add_argument("--speed", action=argparse.BooleanOptionalAction, default=True, help="time them too")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -117,7 +120,7 @@ def main() -> None:
             rows.append(measure(chosen, words, given.data, given.seeds))
             shown = ("kendall_tau", "coverage", "coverage_low", "coverage_high", "interval_score", "fit_seconds")
             print(chosen.name, words, {key: rows[-1][key] for key in shown}, flush=True)
-    timed = speeds(given.data)
+    timed = speeds(given.data) if given.speed else []
     if given.out:
         command = "python -m benchmarks.forecasts --data ../shared/data --out benchmarks/results/forecasts.json"
         versions = {"python": platform.python_version(), "numpy": np.__version__}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -179,13 +180,17 @@ def _key(text: str, seed: bytes) -> int:
     return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8, key=seed).digest(), "little")
 
 
+@lru_cache(maxsize=4096)
+def _roots(model: str, tenant: str) -> tuple[bytes, tuple[int, ...]]:
+    """A tenant's scope, and the keys of all, of the model, and of the tenant."""
+    own, scope = _scope(model), _scope(f"{tenant}\0{model}")
+    return scope, (ALL, _key("", b"m" + own), _key("", b"t" + scope))
+
+
 def keys(prompt: Prompt) -> Iterator[int]:
     """Keys of what the prompt may have in common with others, the widest first."""
-    yield ALL
-    scope = _scope(prompt.model)
-    yield _key("", b"m" + scope)
-    scope = _scope(f"{prompt.tenant}\0{prompt.model}")
-    yield _key("", b"t" + scope)
+    scope, roots = _roots(prompt.model, prompt.tenant)
+    yield from roots
     first = prompt.messages[0] if prompt.messages else None
     if first is not None and first.role in {"system", "developer"}:
         yield _key(first.text[:SYSTEM], b"s" + scope)

@@ -184,6 +184,8 @@ class Online(Predictor):
     def _refit(self) -> None:
         with self._lock:
             answers, told, generation, base = list(self._answers), self._told, self._generation, self.base
+        if len(answers) < LEAST_ANSWERS:  # it was fitted anew before this thread began
+            return
         fresh = unfitted(base)
         held = max(1, int(HELD_OUT * len(answers)))
         learn, check = answers[:-held], answers[-held:]

@@ -50,7 +50,12 @@ class Calibrator:
         self._rows: list[deque[Row]] = [deque(maxlen=self.window) for _ in range(strata)]
         self._inside: list[deque[bool]] = [deque(maxlen=PROBE) for _ in range(strata)]
         self._shifts: list[NDArray[np.float64] | None] = [None] * strata
+        self._tops = [-math.inf] * strata
         self._since = [0] * strata
+
+    def top(self, stratum: int) -> float:
+        """Log of the longest answer known, where so many are cut that the interval's upper end is not; else -inf."""
+        return self._tops[stratum]
 
     def add(self, stratum: int, row: Row) -> None:
         """One answer more."""
@@ -91,6 +96,8 @@ class Calibrator:
             residuals = np.array([row.answer for row in rows])[:, None] - np.stack([row.quantiles for row in rows])
             cut = np.array([row.cut for row in rows], dtype=np.bool_)
             ends = interval_levels(residuals[:, -1], cut, (self.levels[-2], self.levels[-1]))
+            reached = ends[1] < 1
+            self._tops[stratum] = -math.inf if reached else max(row.answer for row in rows)
             found = self._shifts[stratum] = residual_quantiles(residuals, cut, (*self.levels[:-2], *ends))
         return found
 

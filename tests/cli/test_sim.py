@@ -2,12 +2,12 @@
 
 import csv
 import json
-import sys
 from dataclasses import fields
+from functools import partial
 
 import pytest
 
-from soonest.cli import main, results
+from soonest.cli import results
 from soonest.data import sample, write_log
 from soonest.report import NOTHING_QUEUED
 from soonest.sim import Options
@@ -18,18 +18,9 @@ QUICK = ("-n", "40", "-r", "1", "--slots", "4", "--memory", "30000")
 
 
 @pytest.fixture
-def soonest(monkeypatch, capsys, tmp_path):
-    """The command, run here: its exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["soonest", "sim", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return end.value.code or 0, said.out, said.err
-
-    return call
+def soonest(soonest):
+    """`soonest sim`."""
+    return partial(soonest, "sim")
 
 
 @pytest.fixture

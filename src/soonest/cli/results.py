@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from soonest.core import Records
     from soonest.studies import Comparison, Run
 
-MEASURES = ("kendall_tau", "coverage", "coverage_promised", "unknown")
 KEPT = 50
 """Repetitions whose latencies a plot pools at most."""
 
@@ -137,6 +136,8 @@ def draw(path: Path, comparison: Comparison, kept: dict[str, list[Records]], tra
 
 def _flat(run: Run) -> dict[str, object]:
     arm = {"policy": run.arm.policy, "forecast": run.arm.forecast}
+    from soonest.studies.live import MEASURES
+
     heard = {f"forecast_{key}": run.forecasts.get(key) for key in (*MEASURES, "us_a_forecast")}
     return {**arm, "load": run.load, "request_rate": run.rate, "repetition": run.repetition, **run.summary, **heard}
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from soonest.cli import flags, results
+from soonest.cli import asked, flags, results
 from soonest.cli.together import check_together, is_public
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from soonest.core import Rules
     from soonest.data import Trace
     from soonest.sim import StepTime
-    from soonest.studies import Arm
-    from soonest.studies.live import Asked
 
 POLICIES = ["fcfs,shortest@classes,response_ratio(shortest)@classes,a_max@classes,a_min@classes,shortest@oracle"]
 BY_PREDICTOR = (
@@ -95,12 +92,12 @@ def sim(
         raise SimulationError("give one of --load, --rate and --speedup, and none with --arrivals burst")
     if trace == "sample" and rules == "vllm" and slots is memory is None:
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
-    named = _predictors(predictor)
+    named = asked.predictors(predictor)
     if named and policy == POLICIES:
         first, *others = named
         policy = [BY_PREDICTOR.replace("@predictor", f"@{first}"), *(f"shortest@{name}" for name in others)]
     compared = arms(policy, forecast)
-    _check_named(named, compared)
+    asked.check_named(named, compared)
     given = {
         "rules": rules,
         "timeout": timeout,
@@ -143,7 +140,7 @@ def sim(
         repetitions,
         seed,
         backend,
-        None if prompts is None else _asked(prompts, model, test_share, cut, seed, named),
+        None if prompts is None else asked.prompts(prompts, model, test_share, cut, seed, named),
     )
     if not load and rate is None and speedup is None and arrivals != "burst":
         load = [0.9]
@@ -195,52 +192,6 @@ def _read(path: Path, model: str | None = None) -> Trace:
     from soonest.data import read_trace
 
     return read_trace(path, model=model)
-
-
-def _predictors(words: Sequence[str]) -> dict[str, str]:
-    """Folders by the names that policies call them."""
-    from soonest.core import SimulationError
-    from soonest.sim import SOURCES
-
-    found = {}
-    for word in words:
-        name, sign, folder = word.partition("=")
-        key = name if sign else ("predictor" if len(words) == 1 else Path(word).name)
-        if key in found or key in SOURCES or not re.fullmatch(r"[\w.-]+", key):
-            raise SimulationError(
-                f"--predictor {word}: call it something else, as in --predictor mine={folder or word}"
-            )
-        found[key] = folder or word
-    return found
-
-
-def _check_named(named: dict[str, str], arms: Sequence[Arm]) -> None:
-    """Refuse a predictor that no policy is told."""
-    from soonest.core import SimulationError
-
-    for name in named:
-        if all(arm.forecast != name for arm in arms):
-            raise SimulationError(f"no policy is told the predictor {name!r}: name it, as in --policy shortest@{name}")
-
-
-def _asked(
-    path: Path, model: str | None, share: float | None, cut: int | None, seed: int, named: dict[str, str]
-) -> Asked:
-    from functools import partial
-
-    from soonest.core import SimulationError
-    from soonest.data.examples import guess_columns, read_examples
-    from soonest.studies.live import Asked, loaded
-
-    typer.echo(f"{path}: {guess_columns(path)}", err=True)
-    examples = read_examples(path, model=model, cut=cut)
-    if share is not None:
-        if not 0 < share < 1:
-            raise SimulationError(f"--test-share must lie between 0 and 1, got {share:g}")
-        examples = examples.split((1 - share, share), seed)[1]
-    for folder in named.values():
-        loaded(folder)  # a wrong one is refused before long work
-    return Asked(examples, {name: partial(loaded, folder) for name, folder in named.items()})
 
 
 def _step_time(name: str) -> StepTime:

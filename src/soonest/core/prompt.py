@@ -14,6 +14,11 @@ CHARACTERS_A_TOKEN = 4
 MOST_PARTS = 1000  # of one message, and messages of one call; what comes before the last thousand is left out
 
 
+def approximate_tokens(text: str) -> int:
+    """Characters over four, rounded up."""
+    return -(-len(text) // CHARACTERS_A_TOKEN)
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn: who speaks, what is said, and its length in tokens where the host has counted it."""
@@ -25,7 +30,7 @@ class Message:
     @property
     def length(self) -> int:
         """Tokens: as counted, or a quarter of the characters, rounded up."""
-        return -(-len(self.text) // CHARACTERS_A_TOKEN) if self.tokens is None else self.tokens
+        return approximate_tokens(self.text) if self.tokens is None else self.tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,19 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soonest.core.prompt import approximate_tokens
 from soonest.data.source import Columns, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from soonest.data.source import Choice, Place
-
-CHARACTERS_A_TOKEN = 4
-
-
-def approximate_tokens(text: str) -> int:
-    """Characters over four, rounded up."""
-    return -(-len(text) // CHARACTERS_A_TOKEN)
 
 
 def prompt_columns(place: Place, rows: Sequence[Mapping[str, object]], choice: Choice) -> Columns:

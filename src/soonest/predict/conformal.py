@@ -11,9 +11,9 @@ import numpy as np
 from soonest.core import PredictorError
 from soonest.predict import folder as folders
 from soonest.predict.predictor import Predictor, columns
-from soonest.predict.quantiles import LEVELS, LONGEST, forecast
+from soonest.predict.quantiles import LEVELS, LONGEST, at_levels, forecast
 from soonest.predict.split import split_by_conversation
-from soonest.predict.stream import Calibrator, Row
+from soonest.predict.stream import Awaited, Calibrator, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from soonest.core import Forecast, Prompt
 
-MOST_OPEN: Final = 100_000
-"""Forecasts whose answers are still awaited; the oldest are given up beyond."""
 MOST_GROUPS: Final = 32
 """Models and tenants with calibrations of their own."""
 INNER: Final = LEVELS[1:-1]
@@ -71,7 +69,7 @@ class Conformal(Predictor):
         self._levels = (*INNER, tail, 1 - tail)
         self.edges_: NDArray[np.float64] = np.zeros(0)
         self._calibrators: OrderedDict[tuple[str, str], Calibrator] = OrderedDict()
-        self._open: OrderedDict[str, _Asked] = OrderedDict()
+        self._open: Awaited[_Asked] = Awaited()
         self._running: dict[str, tuple[_Asked, int]] = {}
         self._first: list[float] = []
         self._clear()
@@ -105,7 +103,7 @@ class Conformal(Predictor):
 
     def update(self, prompt: Prompt, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002
         """Recalibrate by one answer; a prompt without an id, or one never asked about, is asked about now."""
-        asked = self._open.pop(prompt.id, None) if prompt.id else None
+        asked = self._open.take(prompt.id)
         self._running.pop(prompt.id, None)
         if asked is None:
             made = self.base.predict([prompt])[0]
@@ -165,27 +163,24 @@ class Conformal(Predictor):
 
     def _clear(self) -> None:
         self._calibrators = OrderedDict({WHOLE: self._calibrator()})
-        self._open, self._running, self._first = OrderedDict(), {}, []
+        self._open, self._running, self._first = Awaited(), {}, []
 
     def _calibrator(self) -> Calibrator:
         return Calibrator(self._levels, self.strata, self.window)
 
     def _asked(self, prompt: Prompt, made: Forecast) -> _Asked:
-        counts = made.tokens[1:-1] if made.levels == LEVELS else [made.quantile(level) for level in INNER]
+        counts = at_levels(made)[1:-1]
         ends = [made.quantile(level) for level in self._levels[-2:]]
         stratum = int(np.searchsorted(self.edges_, made.expected, side="right")) if len(self.edges_) else 0
         return _Asked(np.log1p([*counts, *ends]), stratum, (prompt.model, prompt.tenant), made.expected)
 
     def _corrected(self, prompt: Prompt, made: Forecast) -> Forecast:
         asked = self._asked(prompt, made)
-        if prompt.id:
-            self._open[prompt.id] = asked
-            if len(self._open) > MOST_OPEN:
-                self._open.popitem(last=False)
+        self._open.put(prompt.id, asked)
         level = next(level for level in levels_of(asked.group) if self._speaks(level, asked.stratum))
         shifts = self._calibrators[level].shifts(asked.stratum, lambda: self._unfinished(level, asked.stratum))
         if shifts is None:
-            return forecast(_at_levels(made), prompt.max_tokens)
+            return forecast(at_levels(made), prompt.max_tokens)
         least, most = (math.log1p(made.tokens[i]) + shifts[j] for i, j in ((0, 0), (-1, len(INNER) - 1)))
         logs = np.maximum.accumulate([least, *(asked.quantiles[:-2] + shifts[:-2]), most])
         ends = asked.quantiles[-2:] + shifts[-2:]
@@ -256,7 +251,3 @@ def _groups(path: Path) -> list[tuple[str, str]]:
     if WHOLE not in found or not all(len(n) == 2 and all(isinstance(word, str) for word in n) for n in found):
         raise PredictorError(f"{path}: need `groups`, a list of pairs of words with a pair of empty ones")
     return [(n[0], n[1]) for n in found]
-
-
-def _at_levels(made: Forecast) -> Sequence[float]:
-    return made.tokens if made.levels == LEVELS else [made.quantile(level) for level in LEVELS]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from soonest.core import Forecast, PredictorError
 from soonest.predict import folder as folders
 from soonest.predict.predictor import Predictor, columns
-from soonest.predict.quantiles import LEVELS, forecast, loss
+from soonest.predict.quantiles import at_levels, forecast, loss
 from soonest.predict.split import split_by_conversation
+from soonest.predict.stream import Awaited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from soonest.core import Prompt
-
-MOST_OPEN: Final = 100_000
 
 
 class Ensemble(Predictor):
@@ -44,7 +42,7 @@ class Ensemble(Predictor):
             raise PredictorError(f"an ensemble needs memory > 1 and share in (0, 1), got {memory} and {share}")
         self.members, self.memory, self.share, self.seed = found, memory, share, seed
         self.losses_: NDArray[np.float64] = np.zeros(len(found))
-        self._open: OrderedDict[str, list[Forecast]] = OrderedDict()
+        self._open: Awaited[list[Forecast]] = Awaited()
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -78,7 +76,7 @@ class Ensemble(Predictor):
 
     def update(self, prompt: Prompt, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002
         """Weigh the members by one answer, and let each learn from it; a cut answer weighs none."""
-        made = self._open.pop(prompt.id, None) if prompt.id else None
+        made = self._open.take(prompt.id)
         if made is None:
             made = [member.predict([prompt])[0] for member in self.members]
         if not censored:
@@ -112,19 +110,12 @@ class Ensemble(Predictor):
             self.losses_ += [mean if one is None else one for one in losses]
 
     def _combined(self, prompt: Prompt, made: list[Forecast]) -> Forecast:
-        if prompt.id:
-            self._open[prompt.id] = made
-            if len(self._open) > MOST_OPEN:
-                self._open.popitem(last=False)
+        self._open.put(prompt.id, made)
         known = [i for i, one in enumerate(made) if one.known]
         if not known:
             return Forecast.unknown(max(1, prompt.max_tokens))
         if len(known) == 1:
             return made[known[0]]
         weights = self.weights[known]
-        logs = np.log1p([_counts(made[i]) for i in known])
+        logs = np.log1p([at_levels(made[i]) for i in known])
         return forecast(np.expm1(weights @ logs / weights.sum()).tolist(), prompt.max_tokens)
-
-
-def _counts(made: Forecast) -> Sequence[float]:
-    return made.tokens if made.levels == LEVELS else [made.quantile(level) for level in LEVELS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
@@ -15,6 +15,7 @@ from soonest.core import Forecast, Message, PredictorError, Prompt
 from soonest.predict import folder as folders
 from soonest.predict.predictor import Predictor
 from soonest.predict.quantiles import loss
+from soonest.predict.stream import Awaited
 from soonest.predict.stream.agreement import Agreement
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from soonest.predict.folder import Card
 
-MOST_OPEN: Final = 100_000
 STATE: Final = "online.json"
 KEPT: Final = 2000
 """Characters of a turn kept for refits, at its beginning and at its end."""
@@ -109,10 +109,7 @@ class Online(Predictor):
         with self._lock:
             forecasts = self.base.predict(prompts)
             for prompt, made in zip(prompts, forecasts, strict=True):
-                if prompt.id:
-                    self._open[prompt.id] = made, self._generation
-                    if len(self._open) > MOST_OPEN:
-                        self._open.popitem(last=False)
+                self._open.put(prompt.id, (made, self._generation))
             if self.useful:
                 return forecasts
         return [Forecast.unknown(max(1, prompt.max_tokens)) for prompt in prompts]
@@ -123,7 +120,7 @@ class Online(Predictor):
         An answer cut before the prompt's own limit, by a client that went away, tests and teaches no order.
         """
         with self._lock:
-            asked = self._open.pop(prompt.id, None) if prompt.id else None
+            asked = self._open.take(prompt.id)
             made, generation = asked or (self.base.predict([prompt])[0], self._generation)
             self.base.update(prompt, tokens, censored)
             if censored and tokens < prompt.max_tokens:
@@ -168,7 +165,7 @@ class Online(Predictor):
         self._agreement = Agreement(self.least)
         self._useful = None
         self._answers: deque[Answer] = deque(maxlen=self.window)
-        self._open: OrderedDict[str, tuple[Forecast, int]] = OrderedDict()
+        self._open: Awaited[tuple[Forecast, int]] = Awaited()
         self._since = self._told = 0
         self._generation += 1
 

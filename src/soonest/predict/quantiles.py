@@ -46,6 +46,11 @@ def forecast(
     return Forecast(LEVELS, tuple(counts), least, most, coverage)
 
 
+def at_levels(made: Forecast) -> Sequence[float]:
+    """A forecast's token counts at `LEVELS`."""
+    return made.tokens if made.levels == LEVELS else [made.quantile(level) for level in LEVELS]
+
+
 def quantile_rows(tokens: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
     """Rows of quantiles at `levels`, of shape (n, k), as rows at `LEVELS`; monotone, and linear between in the log.
 

@@ -34,7 +34,7 @@ class Asked:
     examples: Examples
     predictors: Mapping[str, Callable[[], Predictor]]
 
-    @property
+    @cached_property
     def trace(self) -> Trace:
         """Their lengths, with no arrivals."""
         n = len(self.examples)

@@ -1,38 +1,17 @@
 """`soonest fit`, `eval` and `predict`: what they write, print and refuse."""
 
-import io
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
 
-from soonest.cli import main
 from soonest.core import Prompt
 from soonest.data.examples import read_examples
 from soonest.predict import Predictor
 from soonest.report.forecasts import FORECAST_MEASURES, assess
 
 SAID = "the launch is on Tuesday"
-
-
-@pytest.fixture
-def soonest(monkeypatch, capsys, tmp_path):
-    """The command, run here: its exit status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words, stdin=None):
-        monkeypatch.setattr(sys, "argv", ["soonest", *map(str, words)])
-        given = io.TextIOWrapper(io.BytesIO((stdin or "").encode()))
-        given.isatty = lambda: stdin is None
-        monkeypatch.setattr(sys, "stdin", given)
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return end.value.code or 0, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from soonest.core import Message, Prompt
+from soonest.core.prompt import approximate_tokens
 from soonest.data.examples.columns import unpacked
-from soonest.data.prompts import approximate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

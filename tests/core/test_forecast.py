@@ -161,6 +161,23 @@ def test_an_interval_is_uniform_and_promises_nothing():
     assert law.after(19) == Forecast.interval(20, 30)
 
 
+@given(st.lists(st.floats(0, 1e6), min_size=3, max_size=3).map(sorted))
+def test_a_hint_has_its_interval_and_its_mean(numbers):
+    low, expected, high = numbers
+    law = Forecast.hint(low, expected, high)
+    assert law.low == math.floor(low)
+    assert law.high == math.ceil(high)
+    assert law.expected == pytest.approx(expected, abs=1e-2)
+    assert law.known
+    assert law.coverage is None
+
+
+@pytest.mark.parametrize("numbers", [(2, 1, 3), (1, 4, 3), (-1, 0, 1), (0, math.nan, 1), (0, 1, math.inf)])
+def test_a_hint_out_of_order_is_refused(numbers):
+    with pytest.raises(ForecastError):
+        Forecast.hint(*numbers)
+
+
 def test_conditioning_ends_the_promise():
     law = Forecast((0.0, 0.5, 1.0), (10, 20, 30), 12, 28, coverage=0.8)
     assert law.after(9).coverage == 0.8

@@ -69,6 +69,19 @@ class Forecast:
         return cls((0.0, 1.0), (low, high), low, high)
 
     @classmethod
+    def hint(cls, low: float, expected: float, high: float) -> Self:
+        """What another host says of an answer in three numbers: an interval, and the mean within it.
+
+        Linear on both sides of the mean, with as much mass below it as makes it the mean.
+        """
+        if not (math.isfinite(low) and math.isfinite(high) and low <= expected <= high):
+            raise ForecastError(f"need low <= expected <= high, got {low}, {expected} and {high}")
+        if low == high:
+            return cls((0.0, 1.0), (low, high), math.floor(low), math.ceil(high))
+        below = min(max((high - expected) / (high - low), NEGLIGIBLE), 1 - NEGLIGIBLE)
+        return cls((0.0, below, 1.0), (low, expected, high), math.floor(low), math.ceil(high))
+
+    @classmethod
     def classes(cls, edges: Sequence[float], probabilities: Sequence[float], coverage: float = 0.9) -> Self:
         """A classifier's answer: k+1 `edges` in tokens, k class `probabilities` (Qiu et al., 2024, arXiv:2404.08509).
 

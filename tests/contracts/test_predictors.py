@@ -118,6 +118,23 @@ def test_a_predictor_s_words_are_read_like_a_policy_s():
             predictor(words)
 
 
+@pytest.mark.parametrize(
+    ("words", "quick"),
+    [
+        ("constant", True),
+        ("history", True),
+        ("text", False),
+        ("encoder", False),
+        ("conformal(history)", True),
+        ("online(conformal(text))", False),
+        ("ensemble(constant, history)", True),
+        ("ensemble(text, history)", False),
+    ],
+)
+def test_a_predictor_is_quick_if_all_that_it_asks_are(words, quick):
+    assert predictor(words).quick is quick
+
+
 def test_odd_prompts_are_odd():
     assert any(len(p.text) >= 1_000_000 for p in ODD_PROMPTS)
     assert isinstance(predictor("constant"), Predictor)

@@ -75,6 +75,11 @@ class Conformal(Predictor):
         self._clear()
 
     @property
+    def quick(self) -> bool:
+        """Whether what it wraps is."""
+        return self.base.quick
+
+    @property
     def parameters(self) -> dict[str, object]:
         """What was given."""
         names = ("base", "coverage", "window", "strata", "share", "enough", "seed")

@@ -25,6 +25,7 @@ class Constant(Predictor):
     """
 
     name = "constant"
+    quick = True
 
     def __init__(self, window: float = 2000) -> None:
         if not 1 < window <= 1e9:

@@ -45,6 +45,11 @@ class Ensemble(Predictor):
         self._open: Awaited[list[Forecast]] = Awaited()
 
     @property
+    def quick(self) -> bool:
+        """Whether all its members are."""
+        return all(member.quick for member in self.members)
+
+    @property
     def parameters(self) -> dict[str, object]:
         """The members as `member_0`, `member_1`, ..., and what else was given."""
         members = {f"member_{i}": member for i, member in enumerate(self.members)}

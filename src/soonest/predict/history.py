@@ -42,6 +42,7 @@ class History(Predictor):
     """
 
     name = "history"
+    quick = True
 
     def __init__(self, window: float = 500, templates: int = 2000, least: int = 4, strength: float = 8) -> None:
         if not (1 < window <= 1e9 and 1 <= templates <= 1_000_000 and least >= 1 and strength > 0):

@@ -84,6 +84,11 @@ class Online(Predictor):
         self._clear()
 
     @property
+    def quick(self) -> bool:
+        """Whether what it wraps is."""
+        return self.base.quick
+
+    @property
     def parameters(self) -> dict[str, object]:
         """What was given."""
         return {name: getattr(self, name) for name in ("base", "window", "every", "least", "refit")}

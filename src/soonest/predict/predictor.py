@@ -49,6 +49,11 @@ class Predictor:
         """Hear how far the unfinished answers are: tokens by request id, of all requests that run now."""
 
     @property
+    def quick(self) -> bool:
+        """Whether it answers in microseconds, so that a host may ask it on its event loop; others get a thread."""
+        return False
+
+    @property
     def parameters(self) -> dict[str, object]:
         """What `__init__` was given, by name; wrapped predictors included."""
         return {}

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible gateway: a host that orders what an engine is given."""

@@ -1,0 +1,153 @@
+"""What the fake engine says: vLLM's words, from a request's own text."""
+
+import re
+import zlib
+from dataclasses import dataclass
+from itertools import count
+
+import orjson
+
+MODEL = "fake"
+WORDS = (b"one ", b"two ", b"three ", b"four ", b"five ", b"six ", b"seven ", b"eight ", b"nine ", b"ten ")
+LONGEST = 64  # tokens of an answer whose length nobody named
+DONE = b"data: [DONE]\n\n"
+ASKED = re.compile(r"tokens=(\d+)")
+FAULT = re.compile(r"fault=([\w:.,-]+)")
+ids = count()
+
+
+class BadRequestError(Exception):
+    """The request is none: the message says why."""
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request: what it wants said, and how."""
+
+    chat: bool
+    text: str
+    tokens: int
+    finish: str
+    choices: int
+    stream: bool
+    usage: bool
+    prompt_tokens: int
+    priority: int
+    id: str
+    body: dict
+
+    @property
+    def fault(self):
+        found = FAULT.search(self.text)
+        return found[1] if found else ""
+
+
+def asked(path, raw):
+    """A request's body, read as an engine reads it; raises `BadRequestError`."""
+    try:
+        body = orjson.loads(raw)
+    except ValueError as error:
+        raise BadRequestError(str(error)) from None
+    chat = path.endswith("chat/completions")
+    if not isinstance(body, dict) or ("messages" if chat else "prompt") not in body:
+        raise BadRequestError("messages or prompt is missing")
+    text, prompt_tokens = spoken(body)
+    named = ASKED.search(text)
+    tokens = int(named[1]) if named else 1 + zlib.crc32(text.encode()) % LONGEST
+    limit = body.get("max_completion_tokens") or body.get("max_tokens") or tokens + 1
+    options = body.get("stream_options") or {}
+    return Ask(
+        chat=chat,
+        text=text,
+        tokens=min(tokens, limit),
+        finish="length" if tokens >= limit else "stop",
+        choices=body.get("n") or 1,
+        stream=bool(body.get("stream")),
+        usage=bool(options.get("include_usage")),
+        prompt_tokens=prompt_tokens,
+        priority=body.get("priority") or 0,
+        id=f"{'chatcmpl' if chat else 'cmpl'}-{next(ids)}",
+        body=body,
+    )
+
+
+def spoken(body):
+    """The last turn, and the prompt's tokens: its words, and three more a message of a chat."""
+    turns = body.get("messages")
+    if turns is None:
+        prompt = body.get("prompt")
+        text = prompt if isinstance(prompt, str) else str(prompt)
+        return text, max(1, len(text.split()))
+    texts = [said(turn.get("content")) for turn in turns]
+    return texts[-1] if texts else "", sum(3 + len(text.split()) for text in texts)
+
+
+def said(content):
+    if isinstance(content, list):
+        return " ".join(part.get("text", "") for part in content)
+    return content or ""
+
+
+def word(index):
+    return WORDS[index % len(WORDS)]
+
+
+def usage_of(ask):
+    answered = ask.tokens * ask.choices
+    return (
+        f'{{"prompt_tokens":{ask.prompt_tokens},"total_tokens":{ask.prompt_tokens + answered},'
+        f'"completion_tokens":{answered}}}'
+    ).encode()
+
+
+def head(ask, kind):
+    return f'{{"id":"{ask.id}","object":"{kind}","created":1,"model":"{MODEL}","choices":['.encode()
+
+
+def whole(ask):
+    """The answer in one piece."""
+    text = b"".join(word(i) for i in range(ask.tokens)).decode()
+    spoken = f'"message":{{"role":"assistant","content":"{text}"}}' if ask.chat else f'"text":"{text}"'
+    choices = ",".join(
+        f'{{"index":{i},{spoken},"logprobs":null,"finish_reason":"{ask.finish}"}}' for i in range(ask.choices)
+    )
+    kind = "chat.completion" if ask.chat else "text_completion"
+    return head(ask, kind) + choices.encode() + b'],"usage":' + usage_of(ask) + b"}"
+
+
+class Events:
+    """The answer as vLLM streams it: a role first (chat), an event a token, usage if asked, and [DONE]."""
+
+    def __init__(self, ask):
+        self.ask = ask
+        self.head = b"data: " + head(ask, "chat.completion.chunk" if ask.chat else "text_completion")
+        self.tail = b"]}\n\n" if ask.chat else b'],"usage":null}\n\n'
+
+    def first(self):
+        if not self.ask.chat:
+            return []
+        delta = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}'
+        return [self.head + b'{"index":%d,' % i + delta + self.tail for i in range(self.ask.choices)]
+
+    def token(self, index):
+        """Events of one step: a token for each choice."""
+        ends = b'"%s"' % self.ask.finish.encode() if index == self.ask.tokens - 1 else b"null"
+        form = b'"delta":{"content":"%s"}' if self.ask.chat else b'"text":"%s"'
+        rest = form % word(index) + b',"logprobs":null,"finish_reason":' + ends + b"}" + self.tail
+        return [self.head + b'{"index":%d,' % i + rest for i in range(self.ask.choices)]
+
+    def last(self):
+        if not self.ask.usage:
+            return [DONE]
+        return [self.head + b'],"usage":' + usage_of(self.ask) + b"}\n\n", DONE]
+
+    def all(self):
+        cycle = [self.token(i) for i in range(min(len(WORDS), self.ask.tokens - 1))]
+        turns, rest = divmod(self.ask.tokens - 1, len(WORDS))
+        tokens = cycle * turns + cycle[:rest] if turns else cycle
+        tokens = [event for step in [*tokens, self.token(self.ask.tokens - 1)] for event in step]
+        return [*self.first(), *tokens, *self.last()]
+
+
+def error(message, kind, code):
+    return orjson.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})

@@ -167,3 +167,11 @@ def keeps_by_admission(policy: Policy) -> bool:
     if numbers is None:
         return type(policy).keep is Policy.keep
     return all(row.keep_admitted < 0 and row.keep_estimate == row.keep_live == 0 for row in numbers)
+
+
+def reserves_estimate(policy: Policy) -> bool:
+    """Whether it ever holds memory beyond the next token, so that a host without memory limits need not ask."""
+    numbers = policy.numbers
+    if numbers is None:
+        return type(policy).reserve is not Policy.reserve
+    return any(row.reserve_estimate for row in numbers)

@@ -3,6 +3,7 @@
 import re
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 
 import orjson
@@ -13,7 +14,10 @@ LONGEST = 64  # tokens of an answer whose length nobody named
 DONE = b"data: [DONE]\n\n"
 ASKED = re.compile(r"tokens=(\d+)")
 FAULT = re.compile(r"fault=([\w:.,-]+)")
+NOBODY = b"@id@"
+MOST_STREAMS = 1000
 ids = count()
+streams = {}
 
 
 class BadRequestError(Exception):
@@ -66,7 +70,7 @@ def asked(path, raw):
         usage=bool(options.get("include_usage")),
         prompt_tokens=prompt_tokens,
         priority=body.get("priority") or 0,
-        id=f"{'chatcmpl' if chat else 'cmpl'}-{next(ids)}",
+        id=f"{'chatcmpl' if chat else 'cmpl'}-{next(ids):08d}",
         body=body,
     )
 
@@ -77,9 +81,13 @@ def spoken(body):
     if turns is None:
         prompt = body.get("prompt")
         text = prompt if isinstance(prompt, str) else str(prompt)
-        return text, max(1, len(text.split()))
+        return text, words_of(text)
     texts = [said(turn.get("content")) for turn in turns]
-    return texts[-1] if texts else "", sum(3 + len(text.split()) for text in texts)
+    return texts[-1] if texts else "", sum(3 + words_of(text) for text in texts)
+
+
+def words_of(text):
+    return text.count(" ") + 1
 
 
 def said(content):
@@ -106,13 +114,18 @@ def head(ask, kind):
 
 def whole(ask):
     """The answer in one piece."""
-    text = b"".join(word(i) for i in range(ask.tokens)).decode()
+    text = text_of(ask.tokens)
     spoken = f'"message":{{"role":"assistant","content":"{text}"}}' if ask.chat else f'"text":"{text}"'
     choices = ",".join(
         f'{{"index":{i},{spoken},"logprobs":null,"finish_reason":"{ask.finish}"}}' for i in range(ask.choices)
     )
     kind = "chat.completion" if ask.chat else "text_completion"
     return head(ask, kind) + choices.encode() + b'],"usage":' + usage_of(ask) + b"}"
+
+
+@lru_cache(256)
+def text_of(tokens):
+    return b"".join(word(i) for i in range(tokens)).decode()
 
 
 class Events:
@@ -147,6 +160,23 @@ class Events:
         tokens = cycle * turns + cycle[:rest] if turns else cycle
         tokens = [event for step in [*tokens, self.token(self.ask.tokens - 1)] for event in step]
         return [*self.first(), *tokens, *self.last()]
+
+
+def streamed(ask, *, crlf=False):
+    """The whole stream as HTTP's chunks, an event each; made once for requests that differ in their id alone."""
+    key = (ask.chat, ask.tokens, ask.finish, ask.choices, ask.usage, ask.prompt_tokens)
+    if (key, crlf) not in streams:
+        if len(streams) > MOST_STREAMS:
+            streams.clear()
+        events = Events(ask).all()
+        if crlf:
+            events = [event[:-2] + b"\r\n\r\n" for event in events]
+        streams[key, crlf] = b"".join(map(framed, events)).replace(ask.id.encode(), NOBODY)
+    return streams[key, crlf].replace(NOBODY, ask.id.encode())
+
+
+def framed(data):
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def error(message, kind, code):

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import hashlib
 import socket
 import struct
 from collections import deque
@@ -76,18 +75,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self):
         path, body = self.url.partition(b"?")[0].decode(), b"".join(self.body)
-        engine = self.engine
         if path not in QUIET:
-            engine.requests[path] += 1
-            digest = hashlib.sha256(body).hexdigest()
-            engine.bodies.append(digest)
-            engine.last = {
-                "method": self.parser.get_method().decode(),
-                "path": self.url.decode(),
-                "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in self.headers],
-                "sha256": digest,
-                "length": len(body),
-            }
+            self.engine.saw(path, self.parser.get_method(), self.url, self.headers, body)
         self.route(path, body)
 
     def fault_words(self):

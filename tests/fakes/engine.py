@@ -11,6 +11,7 @@ commas, see `tests.fakes.faults`.
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import heapq
 import json
 import signal
@@ -45,7 +46,7 @@ class Engine:
         self.fault = options.fault
         self.requests = Counter()  # by path
         self.bodies = deque(maxlen=KEPT)
-        self.last = {}
+        self.last = ()
         self.cancelled = 0
         self.finished = 0
         self.connections = set()
@@ -103,12 +104,25 @@ class Engine:
             self.next_step = max(late + self.options.step_ms / 1000, loop.time())
             self.timer = loop.call_at(self.next_step, self._step)
 
+    def saw(self, path, method, url, headers, body):
+        self.requests[path] += 1
+        digest = hashlib.sha256(body).hexdigest()
+        self.bodies.append(digest)
+        self.last = (method, url, headers, digest, len(body))
+
+    def last_request(self):
+        if not self.last:
+            return {}
+        method, url, headers, digest, length = self.last
+        said = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers]
+        return {"method": method.decode(), "path": url.decode(), "headers": said, "sha256": digest, "length": length}
+
     def seen(self):
         return {
             "requests": sum(self.requests.values()),
             "paths": dict(self.requests),
             "bodies": list(self.bodies),
-            "last": dict(self.last),
+            "last": self.last_request(),
             "cancelled": self.cancelled,
             "finished": self.finished,
             "running": len(self.running),

@@ -4,16 +4,13 @@ import asyncio
 import gzip
 
 from tests.fakes import answers
+from tests.fakes.answers import framed
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nserver: fake\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n%s\r\n"
 )
 GARBAGE = b"\xff\xfe\x00 this is no event {{{\n\n"
-
-
-def framed(data):
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Job:
@@ -34,13 +31,12 @@ class Job:
         if self.events is None:
             self._whole()
             return
-        events = self.events.all()
-        if self.fault.crlf:
-            events = map(self._ended, events)
         more = b""
         if self.fault.gzip:
-            events, more = [gzip.compress(b"".join(events))], b"content-encoding: gzip\r\n"
-        self._write(HEAD % more + b"".join(map(framed, events)) + b"0\r\n\r\n")
+            events, more = framed(gzip.compress(b"".join(self.events.all()))), b"content-encoding: gzip\r\n"
+        else:
+            events = answers.streamed(self.ask, crlf=self.fault.crlf)
+        self._write(HEAD % more + events + b"0\r\n\r\n")
         self._done()
 
     def step(self):

@@ -1,0 +1,169 @@
+"""What is counted for one model: plain numbers, written by the event loop alone."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from soonest.core import Outcome
+from soonest.gateway.observe.catalogue import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from soonest.core import Forecast, Record
+
+LAST_ANSWERS = 1000
+MOST_REASONS = 32
+OTHER = "other"
+ENDED = {Outcome.CANCELLED: "abort", Outcome.ABORTED: "abort", Outcome.FAILED: "error", Outcome.REJECTED: "error"}
+
+
+class Histogram:
+    """Counts in buckets, of which each has an upper bound; the last has none."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, name: str) -> None:
+        self._bounds = METRICS[name].buckets
+        self.counts = [0] * (len(self._bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, count: int = 1) -> None:
+        """Count a value, or `count` equal ones."""
+        self.counts[bisect_left(self._bounds, value)] += count
+        self.total += value * count
+
+    def observe_all(self, values: Iterable[float]) -> None:
+        """Count many values at once."""
+        bounds, counts, total = self._bounds, self.counts, self.total
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            total += value
+        self.total = total
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper bounds as text, and how many values did not exceed them."""
+        heads = [*map(str, self._bounds), "+Inf"]
+        total, rows = 0, []
+        for head, count in zip(heads, list(self.counts), strict=True):
+            total += count
+            rows.append((head, float(total)))
+        return rows
+
+
+class Reasons:
+    """A count for each reason; beyond 32 of them they are one."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, reason: str) -> None:
+        """Count a reason."""
+        counts = self.counts
+        counts[reason if reason in counts or len(counts) < MOST_REASONS else OTHER] += 1
+
+
+class Coverage:
+    """The share of the last answers that lay inside the interval that was promised."""
+
+    __slots__ = ("_inside", "_last")
+
+    def __init__(self) -> None:
+        self._last: deque[bool] = deque(maxlen=LAST_ANSWERS)
+        self._inside = 0
+
+    def add(self, inside: bool) -> None:  # noqa: FBT001 - the one thing that it counts
+        """One more answer; the oldest is forgotten."""
+        if len(self._last) == LAST_ANSWERS:
+            self._inside -= self._last[0]
+        self._last.append(inside)
+        self._inside += inside
+
+    @property
+    def ratio(self) -> float | None:
+        """None until an interval was promised."""
+        return self._inside / len(self._last) if self._last else None
+
+
+class Series:
+    """The metrics of one model. One method an event in a request's life; all times in seconds."""
+
+    def __init__(self) -> None:
+        self.queue_time = Histogram("soonest_request_queue_time_seconds")
+        self.time_to_first_token = Histogram("soonest_time_to_first_token_seconds")
+        self.inter_token_latency = Histogram("soonest_inter_token_latency_seconds")
+        self.time_per_output_token = Histogram("soonest_request_time_per_output_token_seconds")
+        self.e2e_latency = Histogram("soonest_e2e_request_latency_seconds")
+        self.prompt_tokens = Histogram("soonest_request_prompt_tokens")
+        self.generation_tokens = Histogram("soonest_request_generation_tokens")
+        self.overtakes = Histogram("soonest_request_overtakes")
+        self.forecast_seconds = Histogram("soonest_forecast_seconds")
+        self.forecast_error = Histogram("soonest_forecast_error_tokens")
+        self.prompt_error = Histogram("soonest_prompt_estimate_error_ratio")
+        self.success, self.rejections, self.fallbacks = Reasons(), Reasons(), Reasons()
+        self.coverage = Coverage()
+        self.retries = 0
+
+    def forecast_made(self, seconds: float) -> None:
+        """A forecast was ready after so long."""
+        self.forecast_seconds.observe(seconds)
+
+    def fallback(self, reason: str) -> None:
+        """A request goes on without a forecast."""
+        self.fallbacks.add(reason)
+
+    def rejected(self, reason: str) -> None:
+        """The gateway answered with an error of its own."""
+        self.rejections.add(reason)
+
+    def admitted(self, queue_seconds: float, overtaken: int) -> None:
+        """A request was given to an engine, after `overtaken` later ones."""
+        self.queue_time.observe(queue_seconds)
+        self.overtakes.observe(overtaken)
+
+    def retried(self) -> None:
+        """A request goes to another engine."""
+        self.retries += 1
+
+    def first_token(self, seconds: float) -> None:
+        """The first token came so long after the request's arrival."""
+        self.time_to_first_token.observe(seconds)
+
+    def gap(self, seconds: float, events: int = 1) -> None:
+        """So many events came together, so long after the one before them."""
+        self.inter_token_latency.observe(seconds / events, events)
+
+    def gaps(self, seconds: Iterable[float]) -> None:
+        """The gaps of many events, each alone."""
+        self.inter_token_latency.observe_all(seconds)
+
+    def prompt_estimated(self, estimated: float, actual: int) -> None:
+        """The engine counted a prompt whose tokens had been estimated."""
+        self.prompt_error.observe(abs(estimated - actual) / max(actual, 1))
+
+    def ended(self, record: Record, finish_reason: str | None = None, forecast: Forecast | None = None) -> None:
+        """A request that was admitted is over, one way or another; only finished ones have latencies and lengths."""
+        if record.outcome is not Outcome.FINISHED:
+            self.success.add(ENDED[record.outcome])
+            return
+        self.success.add(finish_reason or "stop")
+        tokens = record.output_tokens
+        self.e2e_latency.observe(record.finished - record.arrival)
+        self.prompt_tokens.observe(record.prompt_tokens)
+        self.generation_tokens.observe(tokens)
+        if tokens > 1 and not math.isnan(record.first_token):
+            self.time_per_output_token.observe((record.finished - record.first_token) / (tokens - 1))
+        if forecast is not None and forecast.known:
+            self._compare(forecast, tokens, cut=finish_reason == "length")
+
+    def _compare(self, forecast: Forecast, tokens: int, *, cut: bool) -> None:
+        """An answer cut at its limit says only that it would have been at least as long."""
+        error = tokens - forecast.expected
+        self.forecast_error.observe(max(error, 0.0) if cut else abs(error))
+        if forecast.coverage is not None:
+            self.coverage.add(tokens <= forecast.high and (cut or tokens >= forecast.low))

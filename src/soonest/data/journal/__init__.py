@@ -1,0 +1,7 @@
+"""The journal of a gateway: a row for each request, in SQLite or PostgreSQL, read back as a trace or as examples."""
+
+from soonest.data.journal.reading import read_journal, read_notes
+from soonest.data.journal.replayed import examples_of, trace_of
+from soonest.data.journal.row import COLUMNS, UNFINISHED, Row
+
+__all__ = ["COLUMNS", "UNFINISHED", "Row", "examples_of", "read_journal", "read_notes", "trace_of"]

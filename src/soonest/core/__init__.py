@@ -4,6 +4,7 @@ from soonest.core.entry import Entry
 from soonest.core.errors import (
     CapacityError,
     ForecastError,
+    JournalError,
     PolicyError,
     PredictorError,
     QueueError,
@@ -30,6 +31,7 @@ __all__ = [
     "Entry",
     "Forecast",
     "ForecastError",
+    "JournalError",
     "Load",
     "Message",
     "Need",

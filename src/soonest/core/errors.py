@@ -11,6 +11,7 @@
     +-- TraceError         a malformed trace: file, line and column
     +-- SimulationError    a simulation that cannot go on
     +-- PredictorError     an unknown predictor, a bad argument, or a folder that holds none
+    +-- JournalError       a journal that cannot be opened, read, or learned from
 
 All of them are also `ValueError`, because each means that an input was wrong.
 """
@@ -58,3 +59,7 @@ class SimulationError(SoonestError):
 
 class PredictorError(SoonestError):
     """An unknown predictor, a bad argument, data it cannot learn from, or a folder that holds none."""
+
+
+class JournalError(SoonestError):
+    """A journal that cannot be opened or read, or that lacks what is asked of it."""

@@ -1,0 +1,161 @@
+"""Policies on the same calls at the same times, one after another on one engine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from soonest.bench.load import Load
+from soonest.bench.probe import idle
+from soonest.bench.ran import LATE_SHARE, Alone, Ran, sustained
+from soonest.core import SoonestError
+from soonest.report import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from soonest.bench.answer import Answer
+    from soonest.bench.call import Endpoint
+    from soonest.bench.plan import Plan
+    from soonest.report import Summary
+
+WARM_UP = 8
+"""Calls sent one after another before anything is measured, and what `slowdown` compares with."""
+QUIET_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One side of a comparison: its name, where it listens, and whether it is told the true lengths."""
+
+    label: str
+    endpoint: Endpoint
+    oracle: bool = False
+
+
+class Watch(Protocol):
+    """Who is told how far a comparison is."""
+
+    def begin(self, what: str, calls: int) -> None:
+        """So many calls follow."""
+
+    def heard(self, answer: Answer | None) -> None:
+        """One left (`None`), or ended."""
+
+    def say(self, line: str) -> None:
+        """Something worth a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contender in one repetition at one load."""
+
+    label: str
+    load: float | None
+    rate: float
+    repetition: int
+    ran: Ran
+    summary: Summary
+
+
+@dataclass
+class Comparison:
+    """Contenders in front of one engine, each repetition in another order; between runs the engine runs empty.
+
+    First comes a warm-up, one call at a time; then, where a load or an oracle needs it, a closed loop through the first
+    contender, which measures what it sustains and how long every answer is. Both are greedy, so the lengths hold later.
+    `requests` in each run; without it as many as arrive in `seconds`.
+    """
+
+    contenders: Sequence[Contender]
+    plan: Plan
+    engine: str | None = None
+    loads: Sequence[float] = ()
+    rate: float | None = None
+    requests: int | None = None
+    seconds: float = 5.0
+    concurrency: int = 64
+    pass_seconds: float = math.inf
+    most: int | None = None
+    slos: Mapping[str, float] = field(default_factory=dict)
+    late_share: float = LATE_SHARE
+    runs: list[Run] = field(default_factory=list)
+    capacity: float | None = None
+    alone: Alone | None = None
+    interrupted: bool = False
+
+    async def run(self, watch: Watch) -> None:
+        """Measure all; interrupted, keep what there is."""
+        async with Load(self.contenders[0].endpoint, watch.heard) as first:
+            await self._warm_up(first, watch)
+            if self.loads or any(contender.oracle for contender in self.contenders):
+                await self._measure(first, watch)
+        for repetition in range(self.plan.repetitions):
+            for load in self.loads or (None,):
+                await self._repeat(load, repetition, watch)
+
+    def rows(self, load: float | None) -> list[Row]:
+        """A table's rows at one load: whole repetitions only, so that all are paired."""
+        ran: dict[str, list[Summary]] = {contender.label: [] for contender in self.contenders}
+        for run in sorted(self.runs, key=lambda run: run.repetition):
+            if run.load == load and not run.ran.interrupted:
+                ran[run.label].append(run.summary)
+        whole = min(map(len, ran.values()))
+        return [Row(label, summaries[:whole]) for label, summaries in ran.items() if whole]
+
+    async def _warm_up(self, load: Load, watch: Watch) -> None:
+        if self.interrupted:
+            return
+        few = self.plan.calls[:WARM_UP]
+        watch.begin("warm-up, one call at a time", len(few))
+        ran = await load.closed_loop(few, 1, name="warm")
+        self._check(ran, watch)
+        self.alone = Alone.of(ran)
+
+    async def _measure(self, load: Load, watch: Watch) -> None:
+        if self.interrupted:
+            return
+        calls = self.plan.calls
+        watch.begin(f"closed loop, {self.concurrency} under way", len(calls))
+        ran = await load.closed_loop(calls, self.concurrency, seconds=self.pass_seconds, name="pass")
+        self._check(ran, watch)
+        self.capacity = sustained(ran)
+        lengths = {int(name.rpartition("-")[2]): tokens for name, tokens in ran.lengths().items() if tokens}
+        self.plan = self.plan.counted(lengths)
+        watch.say(f"sustained in a closed loop: {self.capacity:.3g} requests/s, over {len(lengths)} requests")
+
+    def _check(self, ran: Ran, watch: Watch) -> None:
+        self.interrupted |= ran.interrupted
+        if not any(answer.done for answer in ran.answers) and not self.interrupted:
+            raise SoonestError(f"no request was answered: {ran.told()}")
+        if ran.reasons:
+            watch.say(f"failed: {ran.told()}")
+
+    async def _repeat(self, load: float | None, repetition: int, watch: Watch) -> None:
+        rate = self.rate if load is None else load * (self.capacity or math.nan)
+        for number in self.plan.order(repetition, len(self.contenders)):
+            if self.interrupted:
+                return
+            contender = self.contenders[number]
+            requests = self.requests or self._fitting(rate)
+            calls, at = self.plan.wave(repetition, rate, requests)
+            at_load = "" if load is None else f" at load {load:g}"
+            watch.begin(
+                f"{contender.label}{at_load}, repetition {repetition + 1} of {self.plan.repetitions}", len(calls)
+            )
+            async with Load(contender.endpoint, watch.heard) as client:
+                name = f"{number}-{repetition}"
+                ran = await client.open_loop(calls, at, oracle=contender.oracle, most=self.most, name=name)
+            self.interrupted |= ran.interrupted
+            summary = ran.summary(alone=self.alone, slos=self.slos, late_share=self.late_share)
+            speed = requests / float(at[-1]) if at[-1] > 0 else math.inf
+            self.runs.append(Run(contender.label, load, speed, repetition, ran, summary))
+            if self.engine is not None and not self.interrupted:
+                await idle(self.engine, QUIET_SECONDS)
+
+    def _fitting(self, rate: float | None) -> int:
+        """As many calls as arrive in `seconds`; all there are where nobody says how fast."""
+        if rate is None or not math.isfinite(rate):
+            return len(self.plan.calls)
+        return max(20, min(len(self.plan.calls), round(rate * self.seconds)))

@@ -3,7 +3,7 @@
 import pytest
 from tests.parity.drive import POLICIES, TRACES, driven, simulated, trace
 
-from soonest.gateway.dispatcher import Dispatcher, Place
+from soonest.gateway.queueing.dispatcher import Dispatcher, Place
 from soonest.policies import policy
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from soonest.core import Entry, Load, Need, PolicyError, Queue, Rules
 from soonest.core.policy import reserves_estimate
-from soonest.gateway.overtakes import Overtakes
+from soonest.gateway.queueing.overtakes import Overtakes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

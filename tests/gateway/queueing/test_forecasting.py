@@ -7,7 +7,7 @@ import time
 import pytest
 
 from soonest.core import Forecast, Prompt
-from soonest.gateway.forecasting import MOST_AT_ONCE, Forecasting
+from soonest.gateway.queueing.forecasting import MOST_AT_ONCE, Forecasting
 from soonest.predict import Constant, Predictor
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soonest.core import Prompt
-from soonest.gateway.counting import PromptTokens
+from soonest.gateway.queueing.counting import PromptTokens
 
 
 @given(st.floats(1.5, 12), st.integers(0, 2**32))

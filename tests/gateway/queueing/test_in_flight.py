@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soonest.gateway.in_flight import InFlight
+from soonest.gateway.queueing.in_flight import InFlight
 
 
 def settle(slots, limit, looks=200):

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soonest.gateway import overtakes
-from soonest.gateway.overtakes import Overtakes
+from soonest.gateway.queueing import overtakes
+from soonest.gateway.queueing.overtakes import Overtakes
 
 
 @given(

@@ -1,0 +1,18 @@
+"""Who waits, who goes next and where, and what is believed of them."""
+
+from soonest.gateway.queueing.counting import PromptTokens
+from soonest.gateway.queueing.dispatcher import GIVES, Dispatcher, Place, QueueFull, Ticket
+from soonest.gateway.queueing.forecasting import Forecasting, Made
+from soonest.gateway.queueing.in_flight import InFlight
+
+__all__ = [
+    "GIVES",
+    "Dispatcher",
+    "Forecasting",
+    "InFlight",
+    "Made",
+    "Place",
+    "PromptTokens",
+    "QueueFull",
+    "Ticket",
+]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORT_KEY = 16
+LEAST, MOST = 1e-6, 1e9
 OTHERS = stat.S_IROTH | stat.S_IWOTH
 FIELDS = ("name", "key", "sha256", "tenant", "weight", "rate", "burst", "concurrency", "priority", "names_tenants")
 log = logging.getLogger("soonest.gateway")
@@ -162,8 +163,8 @@ class _Table:
         value = self.table.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise KeysError(f"{self.where}: {name} must be a number above 0, got {_kind(value)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
+            raise KeysError(f"{self.where}: {name} must be a number from {LEAST} to {MOST:.0e}, got {_kind(value)}")
         return float(value)
 
     def count(self, name: str) -> int | None:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from soonest.gateway.access.keys import Key
 
 FOREVER = float("-inf")
+SLACK = 1e-6
+"""Of a request: rounding must not turn away the last one of a burst."""
 PLACE_AGAIN_SECONDS = 1.0
 """When to try again while all places are taken: nobody knows when one falls free."""
 
@@ -17,29 +19,32 @@ PLACE_AGAIN_SECONDS = 1.0
 class Bucket:
     """At most `burst` requests at once and `rate` a second in the long run.
 
-    One number is the whole state: the time at which the bucket will be full again (the generic cell rate algorithm).
+    The state is the time until the bucket is full again, and when that was so (the generic cell rate algorithm).
     """
 
-    __slots__ = ("_allowance", "_interval", "full_at")
+    __slots__ = ("_allowance", "_at", "_interval", "_missing")
 
     def __init__(self, rate: float, burst: int) -> None:
         self._interval = 1 / rate
         self._allowance = (burst - 1) * self._interval
-        self.full_at = FOREVER
+        self._missing = 0.0
+        self._at = FOREVER
 
     def take(self, now: float) -> float:
         """Seconds until a request may come in: 0 if it may now, and then it is counted."""
-        full_at = max(self.full_at, now)
-        wait = full_at - now - self._allowance
-        if wait > 0:
+        missing = self._missing_at(now)
+        wait = missing - self._allowance
+        if wait > SLACK * self._interval:
             return wait
-        self.full_at = full_at + self._interval
+        self._missing, self._at = missing + self._interval, max(self._at, now)
         return 0.0
 
     def inherit(self, other: Bucket, now: float) -> None:
         """Begin with as many requests counted as `other` has."""
-        if other.full_at > now:
-            self.full_at = now + (other.full_at - now) / other._interval * self._interval
+        self._missing, self._at = other._missing_at(now) / other._interval * self._interval, now
+
+    def _missing_at(self, now: float) -> float:
+        return max(self._missing - max(now - self._at, 0.0), 0.0)
 
 
 class Account:

@@ -79,6 +79,7 @@ class Comparison:
     pass_seconds: float = math.inf
     most: int | None = None
     slos: Mapping[str, float] = field(default_factory=dict)
+    percentiles: Sequence[float] = (90, 99)
     late_share: float = LATE_SHARE
     runs: list[Run] = field(default_factory=list)
     capacity: float | None = None
@@ -148,7 +149,9 @@ class Comparison:
                 name = f"{number}-{repetition}"
                 ran = await client.open_loop(calls, at, oracle=contender.oracle, most=self.most, name=name)
             self.interrupted |= ran.interrupted
-            summary = ran.summary(alone=self.alone, slos=self.slos, late_share=self.late_share)
+            summary = ran.summary(
+                alone=self.alone, slos=self.slos, percentiles=self.percentiles, late_share=self.late_share
+            )
             speed = requests / float(at[-1]) if at[-1] > 0 else math.inf
             self.runs.append(Run(contender.label, load, speed, repetition, ran, summary))
             if self.engine is not None and not self.interrupted:

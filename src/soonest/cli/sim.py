@@ -118,7 +118,7 @@ def sim(
         "lengths": lengths,
     }
     check_together(trace, given, compared)
-    calls = _trace(trace, format, model, cache_dir)
+    calls = named_trace(trace, format, model, cache_dir)
     options = Options(
         rules=_rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
         step_time=_step_time(step_time),
@@ -126,7 +126,7 @@ def sim(
         seed=seed,
         overdue_after=overdue_after,
         overdue_every=8 if overdue_every is None else overdue_every,
-        weights=None if tenant_weights is None else _numbers(tenant_weights.split(","), "=", "--tenant-weights"),
+        weights=None if tenant_weights is None else numbers(tenant_weights.split(","), "=", "--tenant-weights"),
         prefix_blocks=prefix_blocks,
     )
     scenario = Scenario(
@@ -149,7 +149,7 @@ def sim(
         compared,
         list(dict.fromkeys(load)),
         rate if speedup is None else calls.rate * speedup,
-        _numbers(goodput, ":", "--goodput") or None,
+        numbers(goodput, ":", "--goodput") or None,
     )
     kept = results.simulate_all(comparison, records, keep=plot is not None)
     engine = f"{rules} rules, {Path(step_time).name} steps" + (f", {engines} engines" if engines > 1 else "")
@@ -175,7 +175,8 @@ def _check_outputs(json: Path | None, csv: Path | None, plot: Path | None) -> No
         check_picture(plot)
 
 
-def _trace(name: str, form: str, model: str | None, cache: Path | None) -> Trace:
+def named_trace(name: str, form: str, model: str | None, cache: Path | None) -> Trace:
+    """The trace of this name: the sample, a public one, which is downloaded, or a file."""
     from soonest.data import CATALOGUE, fetch, read_trace, sample
 
     if name == "sample":
@@ -239,7 +240,8 @@ def _rules(
     return replace(preset, watermark=watermark, clear=clear, **changes)
 
 
-def _numbers(words: Sequence[str], between: str, flag: str) -> dict[str, float]:
+def numbers(words: Sequence[str], between: str, flag: str) -> dict[str, float]:
+    """Numbers by name, from words such as `ttft:200`."""
     from soonest.core import SimulationError
 
     found = {}

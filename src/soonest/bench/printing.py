@@ -1,0 +1,118 @@
+"""A run as `vllm bench serve` prints it, and as JSON under its keys."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soonest.report import NOTHING_QUEUED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from soonest.bench.comparison import Comparison, Run
+    from soonest.bench.ran import Ran
+    from soonest.report import Summary
+
+WIDTH = 50
+LATENCIES = (
+    ("Time to First Token", "TTFT", "ttft_ms"),
+    ("Time per Output Token (excl. 1st token)", "TPOT", "tpot_ms"),
+    ("Inter-token Latency", "ITL", "itl_ms"),
+    ("End-to-end Latency", "E2EL", "e2el_ms"),
+)
+COUNTS = (
+    ("Successful requests:", "completed", "d"),
+    ("Failed requests:", "failed", "d"),
+    ("Benchmark duration (s):", "duration", ".2f"),
+    ("Total input tokens:", "total_input_tokens", "d"),
+    ("Total generated tokens:", "total_output_tokens", "d"),
+    ("Request throughput (req/s):", "request_throughput", ".2f"),
+    ("Request goodput (req/s):", "request_goodput", ".2f"),
+    ("Output token throughput (tok/s):", "output_throughput", ".2f"),
+    ("Peak output token throughput (tok/s):", "max_output_tokens_per_s", ".2f"),
+    ("Peak concurrent requests:", "max_concurrent_requests", "d"),
+    ("Total token throughput (tok/s):", "total_token_throughput", ".2f"),
+)
+OURS = (
+    ("Mean queueing (ms):", "mean_queue_ms", ".2f"),
+    ("P99 queueing (ms):", "p99_queue_ms", ".2f"),
+    ("Longest wait (ms):", "max_queue_ms", ".2f"),
+    ("Mean slowdown:", "mean_slowdown", ".2f"),
+    ("Mean lateness of departures (ms):", "mean_lateness_ms", ".2f"),
+    ("P99 lateness of departures (ms):", "p99_lateness_ms", ".2f"),
+)
+LITTLE_QUEUEING = 0.01
+
+
+def report(summary: Summary) -> str:
+    """The report in 50 columns; what nobody knows is left out."""
+    lines = ["{:=^{}}".format(" Serving Benchmark Result ", WIDTH), *_lines(COUNTS, summary)]
+    for title, short, key in LATENCIES:
+        lines.append(f"{title:-^{WIDTH}}")
+        names = [name for name in summary if re.fullmatch(rf"(mean|median|p[\d.]+)_{key}", name)]
+        lines += _lines(
+            [(f"{name[: -len(key) - 1].capitalize()} {short} (ms):", name, ".2f") for name in names], summary
+        )
+    lines += [f"{'Queue and Generator':-^{WIDTH}}", *_lines(OURS, summary), "=" * WIDTH]
+    return "\n".join(lines)
+
+
+def remarks(label: str, ran: Ran, summary: Summary, late_share: float) -> Iterator[str]:
+    """What the numbers leave out."""
+    if ran.reasons:
+        yield f"{label}: failed and in no latency: {ran.told()}."
+    if summary["late"]:
+        yield (
+            f"{label}: LATE GENERATOR: 1 % of departures were {summary['p99_lateness_ms']:.3g} ms late or more, over "
+            f"{late_share:.0%} of the mean JCT; send fewer a second, or from another machine."
+        )
+    if ran.uncounted:
+        yield f"{label}: the endpoint did not count the tokens of {ran.uncounted} answers; their events stand for them."
+    if not ran.open:
+        yield f"{label}: departures waited for answers (--max-concurrency), so the loop was not open."
+    if ran.interrupted:
+        yield f"{label}: interrupted; what had left is counted."
+    queue, whole = summary["mean_queue_ms"], summary["mean_e2el_ms"]
+    if queue is not None and whole is not None and queue < LITTLE_QUEUEING * whole:
+        yield f"{label}: {NOTHING_QUEUED}"
+
+
+def oracle_shares(comparison: Comparison, load: float | None) -> dict[str, float]:
+    """How much of the oracle's gain in mean JCT each arm has, of means over repetitions; nothing without an oracle."""
+    rows = {row.policy: row.mean("mean_e2el_ms") for row in comparison.rows(load)}
+    oracle = next((c.label for c in comparison.contenders if c.oracle), None)
+    if oracle not in rows:
+        return {}
+    first = next(iter(rows.values()))
+    best = first - rows[oracle]
+    return {} if best <= 0 else {label: (first - mean) / best for label, mean in rows.items() if label != oracle}
+
+
+def flat(run: Run) -> dict[str, object]:
+    """A run as one JSON object: what it was, why requests failed, then every measure."""
+    conditions = {"policy": run.label, "load": run.load, "request_rate": run.rate, "repetition": run.repetition}
+    return {**conditions, "num_prompts": len(run.ran.answers), "failures": dict(run.ran.reasons), **run.summary}
+
+
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in ("soonest", "aiohttp", "numpy")}}
+
+
+def machine() -> dict[str, object]:
+    """The processor's name and how many cores we may use."""
+    told = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.exists() else None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": found[1] if found else platform.processor(), "cores": cores, "system": platform.system()}
+
+
+def _lines(rows: Iterable[tuple[str, str, str]], summary: Summary) -> Iterator[str]:
+    for label, key, form in rows:
+        if (value := summary.get(key)) is not None:
+            yield f"{label:<40} {value:<10{form}}".rstrip()

@@ -1,0 +1,5 @@
+"""`soonest bench`."""
+
+from soonest.cli.bench.command import bench
+
+__all__ = ["bench"]

@@ -1,0 +1,173 @@
+"""`soonest bench`."""
+
+from __future__ import annotations
+
+import math
+
+import typer
+
+from soonest.cli.asked import predictors
+from soonest.cli.bench import flags
+from soonest.cli.bench.arms import shipped_forecasts
+from soonest.cli.bench.sources import USUAL
+
+COMPARED = ["fcfs,shortest,response_ratio(shortest),shortest@oracle"]
+LOAD, BURSTINESS, REPETITIONS = 1.2, 0.5, 3
+"""Of a comparison where nothing is said."""
+
+
+def bench(
+    model: flags.Model = None,
+    url: flags.Url = None,
+    engine: flags.Engine = None,
+    served: flags.Served = None,
+    endpoint: flags.EndpointApi = "chat",
+    api_key: flags.ApiKey = None,
+    timeout: flags.Timeout = 600.0,
+    engine_flags: flags.EngineFlags = "",
+    gateway_flags: flags.GatewayFlags = "",
+    compare: flags.Compare = [],  # noqa: B006 - Typer copies it
+    predictor: flags.Predictor = [],  # noqa: B006 - Typer copies it
+    prompts: flags.Prompts = None,
+    trace: flags.TraceName = None,
+    num_prompts: flags.NumPrompts = None,
+    arrivals: flags.Arrivals = None,
+    request_rate: flags.RequestRate = None,
+    load: flags.Loads = [],  # noqa: B006 - Typer copies it
+    burstiness: flags.Burstiness = None,
+    max_concurrency: flags.MaxConcurrency = None,
+    max_tokens: flags.MaxTokens = 512,
+    temperature: flags.Temperature = 0.0,
+    ignore_eos: flags.IgnoreEos = False,
+    extra_body: flags.ExtraBody = "{}",
+    repetitions: flags.Repetitions = None,
+    seed: flags.Seed = 0,
+    concurrency: flags.Concurrency = None,
+    late_share: flags.LateShare = 0.05,
+    goodput: flags.Goodput = [],  # noqa: B006 - Typer copies it
+    metric_percentiles: flags.Percentiles = "90,99",
+    json: flags.Json = None,
+    save_detailed: flags.SaveDetailed = False,
+    records: flags.RecordsFolder = None,
+    markdown: flags.Markdown = False,
+) -> None:
+    """Send load to a live endpoint and measure it; compare policies on the same requests, on one engine.
+
+    Without --url it starts an engine (the shipped tiny model unless MODEL is given) and a gateway for each policy of
+    --compare, measures what they sustain, and sends each the same bursts. Requests leave at their times whatever
+    happens; Ctrl-C prints what there is.
+
+    Examples:
+    `soonest bench`
+
+    `soonest bench --url http://localhost:8000 --prompts chats.jsonl --request-rate 4 --num-prompts 200`
+
+    `soonest bench --engine http://localhost:8000 --compare fcfs,shortest --predictor forecasts --prompts chats.jsonl`
+    """
+    from soonest.cli.bench import output
+    from soonest.cli.bench.arms import gateways
+    from soonest.cli.bench.measuring import Setup, measure
+    from soonest.cli.bench.sources import plan
+    from soonest.cli.sim import numbers
+    from soonest.report import check_slos, check_target, write_json
+
+    comparing = url is None
+    _check(url, model, engine, compare, request_rate, load)
+    if json is not None:
+        check_target(json)
+    slos = numbers(goodput, ":", "--goodput")
+    check_slos(slos)
+    shipped = comparing and model is None and engine is None
+    arms = []
+    if comparing:
+        arms = gateways(compare or COMPARED, predictors(predictor), shipped_forecasts() if shipped else None)
+        if request_rate is None and not load and trace is None and arrivals in {None, "gamma", "poisson", "fixed"}:
+            load = [LOAD]
+    if request_rate == math.inf or (request_rate is None and not load and trace is None and arrivals is None):
+        request_rate, arrivals = None, "burst"
+    calls = plan(
+        prompts=prompts,
+        trace=trace,
+        requests=num_prompts,
+        arrivals=arrivals,
+        burstiness=(BURSTINESS if comparing else 1.0) if burstiness is None else burstiness,
+        repetitions=(REPETITIONS if comparing else 1) if repetitions is None else repetitions,
+        seed=seed,
+        max_tokens=max_tokens,
+        ignore_eos=ignore_eos,
+        shipped=shipped,
+    )
+    setup = Setup(
+        plan=calls,
+        arms=arms,
+        url=url,
+        engine=engine,
+        model=model,
+        served=served,
+        api=endpoint,
+        key=api_key,
+        timeout=timeout,
+        temperature=temperature,
+        extra=_object(extra_body),
+        engine_flags=engine_flags,
+        gateway_flags=gateway_flags,
+        loads=list(dict.fromkeys(load)),
+        rate=request_rate,
+        requests=num_prompts or (None if shipped else min(USUAL, len(calls.calls))),
+        concurrency=concurrency,
+        most=max_concurrency,
+        slos=slos,
+        percentiles=_percentiles(metric_percentiles),
+        late_share=late_share,
+    )
+    comparison = measure(setup)
+    output.show(comparison, setup.title, markdown=markdown)
+    if json is not None:
+        write_json(json, output.document(comparison, setup.conditions(), detailed=save_detailed))
+    if records is not None:
+        output.write_records(records, comparison)
+    if comparison.interrupted:
+        raise typer.Exit(130)
+
+
+def _check(
+    url: str | None, model: str | None, engine: str | None, compare: list[str], rate: float | None, loads: list[float]
+) -> None:
+    """Refuse flags that contradict each other, before anything starts."""
+    from soonest.core import SimulationError
+
+    if url is not None and (compare or engine is not None or model is not None):
+        raise SimulationError(
+            "--url measures what listens there, and --compare puts gateways of its own before an engine: "
+            "give --engine URL instead of --url"
+        )
+    if engine is not None and model is not None:
+        raise SimulationError("give a MODEL to start, or an --engine that runs")
+    if rate is not None and loads:
+        raise SimulationError("give one of --request-rate and --load")
+    for speed in (*loads, *(() if rate is None else (rate,))):
+        if not speed > 0:
+            raise SimulationError(f"a load or rate must be positive, got {speed:g}")
+
+
+def _object(text: str) -> dict[str, object]:
+    import json
+
+    from soonest.core import SimulationError
+
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SimulationError(f"--extra-body takes a JSON object, got {text!r}")
+    return found
+
+
+def _percentiles(words: str) -> list[float]:
+    from soonest.core import SimulationError
+
+    try:
+        return [float(word) for word in words.split(",")]
+    except ValueError:
+        raise SimulationError(f"--metric-percentiles takes numbers between commas, got {words!r}") from None

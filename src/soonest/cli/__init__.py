@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from soonest.cli.engine import engine
 from soonest.cli.fit_steps import fit_steps
 from soonest.cli.forecasts import evaluate, fit, predict
 from soonest.cli.policies import policies
@@ -25,6 +26,7 @@ app.command()(fit)
 app.command(name="eval")(evaluate)
 app.command()(predict)
 app.command(name="fit-steps")(fit_steps)
+app.command()(engine)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,149 @@
+"""`soonest engine`: a real engine on this machine, ordered by a policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from soonest.cli.flags import option
+
+Device = Literal["auto", "cpu", "cuda"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+SERVER, MODEL, BATCH, ORDER = "Server", "Model", "Batch", "Order"
+
+
+def engine(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="Folder of a Hugging Face language model, or its id on the hub; the shipped tiny model unless given."
+        ),
+    ] = None,
+    host: Annotated[
+        str, option("Address to listen on; 0.0.0.0 lets other machines in.", SERVER, "--host")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, option("Port to listen on; 0 takes a free one, and the ready line says which.", SERVER, "--port")
+    ] = 8000,
+    served_name: Annotated[
+        list[str] | None,
+        option(
+            "Name under which requests ask for the model; repeatable; its own name unless set.", SERVER, "--served-name"
+        ),
+    ] = None,
+    policy: Annotated[
+        str, option("Who goes first: any policy of `soonest policies`.", ORDER, "--policy", "-p")
+    ] = "shortest",
+    predictor: Annotated[
+        Path | None,
+        option(
+            "Folder from `soonest fit`: it forecasts requests that come without, and learns from answers.",
+            ORDER,
+            "--predictor",
+        ),
+    ] = None,
+    overdue_after: Annotated[
+        float | None,
+        option(
+            "Seconds after which a waiting request enters the overdue lane; off unless set.", ORDER, "--overdue-after"
+        ),
+    ] = None,
+    overdue_every: Annotated[
+        int, option("That lane gets at most one admission in so many.", ORDER, "--overdue-every")
+    ] = 8,
+    slots: Annotated[int, option("Requests that run at once.", BATCH, "--slots")] = 8,
+    memory: Annotated[
+        int | None,
+        option(
+            "KV cache in tokens; 1,024 for each slot unless set, and one request of full length at least.",
+            BATCH,
+            "--memory",
+            "-m",
+        ),
+    ] = None,
+    block_size: Annotated[int, option("Tokens a KV block.", BATCH, "--block-size")] = 16,
+    token_budget: Annotated[
+        int, option("Tokens a step computes; longer prompts take several.", BATCH, "--token-budget")
+    ] = 256,
+    prefix_caching: Annotated[
+        bool,
+        option(
+            "Keep the KV blocks of prompts for others that begin alike.", BATCH, "--prefix-caching/--no-prefix-caching"
+        ),
+    ] = False,
+    seed: Annotated[int | None, option("Seed of the engine.", BATCH, "--seed")] = None,
+    max_model_len: Annotated[
+        int | None,
+        option(
+            "Longest prompt and answer together; the model's own, at most 8,192, unless set.", MODEL, "--max-model-len"
+        ),
+    ] = None,
+    dtype: Annotated[
+        Dtype, option("Number format of the weights; auto takes the model's own.", MODEL, "--dtype")
+    ] = "auto",
+    device: Annotated[Device, option("auto takes CUDA where it is at hand.", MODEL, "--device")] = "auto",
+    revision: Annotated[str | None, option("Branch, tag or commit on the hub.", MODEL, "--revision")] = None,
+    threads: Annotated[
+        int | None, option("CPU threads of the model; torch's own choice unless set.", MODEL, "--threads")
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], option("How much is told on stderr.", SERVER, "--log-level")
+    ] = "info",
+) -> None:
+    """Serve a model on this machine, with a policy deciding who goes first.
+
+    The engine is Transformers' continuous batching, its waiting queue is ours. It speaks OpenAI's API:
+    `/v1/chat/completions`, `/v1/completions`, `/v1/models`, and `/health`, `/metrics`, `/tokenize`. Once it takes
+    requests it prints one line of JSON: `{"url": ..., "model": ...}`. SIGTERM lets running requests end, then stops.
+
+    A request may bring its forecast: `"vllm_xargs": {"soonest_forecast": [low, expected, high]}`, in tokens. Without
+    one `--predictor` is asked; without that, requests are served as they come.
+
+    Nothing is downloaded if `HF_HUB_OFFLINE=1` is set or the model is a folder; code in a model folder never runs.
+    """
+    import logging
+
+    from soonest.core import PredictorError
+    from soonest.policies import policy as named
+
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for quiet in ("ContinuousBatchingLogger", "uvicorn.error", "transformers"):
+        logging.getLogger(quiet).setLevel("DEBUG" if log_level == "debug" else "WARNING")
+    order = named(policy)
+    try:
+        import torch
+
+        from soonest.engines.embedded import Engine, Settings, load
+        from soonest.engines.server import Forecasting, serve
+    except ImportError as error:
+        typer.echo(f"soonest: {error.name} is missing: pip install 'soonest[engine]'", err=True)
+        raise typer.Exit(2) from None
+    if threads is not None:
+        torch.set_num_threads(threads)
+    predicts = None
+    if predictor is not None:
+        from soonest.predict import Predictor
+
+        if not predictor.is_dir():
+            raise PredictorError(f"--predictor {predictor}: no such folder; make one with `soonest fit`")
+        predicts = Predictor.from_pretrained(predictor)
+    if model is None:
+        from soonest.engines import tiny
+
+        model = str(tiny.path())
+    loaded = load(model, device=device, dtype=dtype, max_length=max_model_len, revision=revision)
+    settings = Settings(
+        slots=slots,
+        memory=memory,
+        block_size=block_size,
+        token_budget=token_budget,
+        prefix_caching=prefix_caching,
+        overdue_after=overdue_after,
+        overdue_every=overdue_every,
+        seed=seed,
+    )
+    made = Engine(loaded, order, settings)
+    names = tuple(served_name or dict.fromkeys((loaded.name, model)))
+    raise typer.Exit(serve(made, host, port, forecasting=Forecasting(predicts), names=names))

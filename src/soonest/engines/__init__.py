@@ -1,0 +1,1 @@
+"""Hosts that live inside an engine."""

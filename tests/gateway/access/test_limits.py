@@ -62,7 +62,7 @@ def test_no_stretch_of_time_holds_more_than_a_burst_and_the_rate(rate, burst, st
 def test_a_whole_burst_gets_in_at_once_and_not_one_more(rate, burst, now):
     bucket = Bucket(rate, burst)
     assert [bucket.take(now) for _ in range(burst)] == [0.0] * burst
-    assert 0 < bucket.take(now) <= 1 / rate
+    assert bucket.take(now) == pytest.approx(1 / rate, rel=1e-9)
 
 
 @given(rate=RATES, burst=st.integers(1, 6), gaps=st.lists(EIGHTHS, max_size=30))

@@ -1,0 +1,161 @@
+"""A line says what a request did and never what was asked, nor with which key."""
+
+import io
+import json
+import logging
+import math
+import re
+
+import pytest
+
+from soonest.core import Forecast, ForecastError, Outcome
+from soonest.gateway.access import Access, Denied
+from soonest.gateway.observe import Finished, RequestLog, write_lines
+
+log = logging.getLogger("soonest.gateway")
+
+
+@pytest.fixture
+def written():
+    """What the gateway's log wrote, with its settings put back."""
+    before = log.handlers[:], log.level, log.propagate
+    stream = io.StringIO()
+
+    def begin(level="info", *, as_json=True):
+        write_lines(level, as_json=as_json, stream=stream)
+        return stream
+
+    yield begin
+    log.handlers[:], log.level, log.propagate = before
+
+
+def line(record, **changed):
+    told = {"model": "tiny", "engine": "http://a:1", "status": 200, "finish_reason": "stop"}
+    return Finished.of(record, **(told | changed))
+
+
+def test_a_line_of_json_says_what_a_request_did(record, written):
+    stream = written()
+    RequestLog().write(line(record(tenant="t"), forecast=Forecast.interval(5, 15)))
+    (said,) = map(json.loads, stream.getvalue().splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said.pop("time"))
+    assert said == {
+        "level": "info",
+        "logger": "soonest.gateway",
+        "message": "request",
+        "id": "r1",
+        "tenant": "t",
+        "model": "tiny",
+        "engine": "http://a:1",
+        "outcome": "finished",
+        "finish_reason": "stop",
+        "status": 200,
+        "queue_ms": 1000.0,
+        "ttft_ms": 2000.0,
+        "e2e_ms": 10000.0,
+        "prompt_tokens": 30,
+        "output_tokens": 9,
+        "forecast_low": 5,
+        "forecast_expected": 10.0,
+        "forecast_high": 15,
+    }
+
+
+def test_a_line_for_people_says_the_same(record, written):
+    stream = written(as_json=False)
+    RequestLog().write(line(record(), forecast=Forecast.unknown(10)))
+    (said,) = stream.getvalue().splitlines()
+    assert said.partition(" ")[2] == (
+        'INFO request id=r1 tenant="" model=tiny engine=http://a:1 outcome=finished finish_reason=stop status=200'
+        " queue_ms=1000.0 ttft_ms=2000.0 e2e_ms=10000.0 prompt_tokens=30 output_tokens=9"
+    )
+
+
+def test_what_never_happened_is_null(record, written):
+    stream = written()
+    nothing = record(admitted=math.nan, first_token=math.nan, outcome=Outcome.CANCELLED)
+    RequestLog().write(line(nothing, status=499))
+    said = json.loads(stream.getvalue())
+    assert (said["queue_ms"], said["ttft_ms"], said["forecast_low"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_client_s_words_make_no_second_line_and_no_long_one(record, written, as_json):
+    stream = written(as_json=as_json)
+    RequestLog().write(line(record(id="a\nb", tenant='x" outcome="finished'), model="m" * 10_000))
+    log.warning("first\nsecond")
+    first, second = stream.getvalue().splitlines()
+    assert len(first) < 1000
+    assert "first" in second
+    if as_json:
+        assert json.loads(first)["tenant"] == 'x" outcome="finished'
+    else:
+        assert '\\" outcome=' in first
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.25, 400, 600), (1.0, 2000, 2000)])
+def test_a_share_of_the_requests_is_written_and_those_that_failed_always(written, share, low, high):
+    written()
+    chosen, again = RequestLog(share), RequestLog(share)
+    ids = [f"request-{number}" for number in range(2000)]
+    wanted = [chosen.wants(name) for name in ids]
+    assert low <= sum(wanted) <= high
+    assert wanted == [again.wants(name) for name in ids]
+    assert all(chosen.wants(name, failed=True) for name in ids)
+
+
+def test_nothing_is_written_above_its_level(record, written):
+    stream = written("warning")
+    assert not RequestLog().wants("r1", failed=True)
+    RequestLog().write(line(record()))
+    log.info("quiet")
+    log.warning("loud")
+    assert "loud" in stream.getvalue()
+    assert "quiet" not in stream.getvalue()
+
+
+def test_setting_the_log_up_twice_writes_a_line_once(written):
+    stream = written()
+    written()
+    log.info("once")
+    assert stream.getvalue().count("once") == 1
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_no_line_holds_a_prompt_or_a_key(record, written, tmp_path, as_json):
+    stream = written("debug", as_json=as_json)
+    path = tmp_path / "keys.toml"
+    path.write_text("[[key]]\nname = 'a'\nkey = 'marked-key'\n")
+    path.chmod(0o644)
+    door = Access.open(path, engine_key="marked-engine-key")
+    caller = door.caller([(b"x-api-key", b"marked-key")], 0.0)
+    log.debug("caller %r of %r", caller, door)
+    with pytest.raises(Denied):
+        door.caller([(b"x-api-key", b"marked-wrong-key")], 0.0)
+    try:
+        try:
+            json.loads('{"prompt": "marked-prompt"')
+        except ValueError as error:
+            raise RuntimeError("cannot read marked-prompt") from error
+    except RuntimeError:
+        log.exception("a request failed")
+    RequestLog().write(line(record()))
+    said = stream.getvalue()
+    assert len(said.splitlines()) == 5
+    assert "marked" not in said
+    assert "RuntimeError" in said
+    assert "test_lines.py" in said
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(ForecastError("need low <= high"), "need low <= high"), (ConnectionRefusedError(111, "refused"), "refused")],
+)
+def test_errors_of_ours_and_of_the_system_say_what_is_wrong(written, as_json, error, shown):
+    stream = written(as_json=as_json)
+    try:
+        raise error
+    except (ForecastError, OSError):
+        log.exception("no luck")
+    assert shown in stream.getvalue()

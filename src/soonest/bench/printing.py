@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soonest.report import NOTHING_QUEUED
+from soonest.report.table import NEGLIGIBLE_QUEUEING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from soonest.bench.comparison import Comparison, Run
-    from soonest.bench.ran import Ran
     from soonest.report import Summary
 
 WIDTH = 50
@@ -46,7 +47,6 @@ OURS = (
     ("Mean lateness of departures (ms):", "mean_lateness_ms", ".2f"),
     ("P99 lateness of departures (ms):", "p99_lateness_ms", ".2f"),
 )
-LITTLE_QUEUEING = 0.01
 
 
 def report(summary: Summary) -> str:
@@ -59,27 +59,30 @@ def report(summary: Summary) -> str:
             [(f"{name[: -len(key) - 1].capitalize()} {short} (ms):", name, ".2f") for name in names], summary
         )
     lines += [f"{'Queue and Generator':-^{WIDTH}}", *_lines(OURS, summary), "=" * WIDTH]
+    queue, whole = summary["mean_queue_ms"], summary["mean_e2el_ms"]
+    if queue is not None and whole is not None and queue < NEGLIGIBLE_QUEUEING * whole:
+        lines.append(NOTHING_QUEUED)
     return "\n".join(lines)
 
 
-def remarks(label: str, ran: Ran, summary: Summary, late_share: float) -> Iterator[str]:
-    """What the numbers leave out."""
-    if ran.reasons:
-        yield f"{label}: failed and in no latency: {ran.told()}."
-    if summary["late"]:
+def remarks(label: str, runs: Sequence[Run], late_share: float) -> Iterator[str]:
+    """What the numbers of one contender leave out."""
+    reasons = sum((run.ran.reasons for run in runs), Counter[str]())
+    if reasons:
+        counted = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
+        yield f"{label}: failed and in no latency: {counted}."
+    if late := [run for run in runs if run.summary["late"]]:
+        worst = max(run.summary["p99_lateness_ms"] or 0 for run in late)
         yield (
-            f"{label}: LATE GENERATOR: 1 % of departures were {summary['p99_lateness_ms']:.3g} ms late or more, over "
-            f"{late_share:.0%} of the mean JCT; send fewer a second, or from another machine."
+            f"{label}: LATE GENERATOR in {len(late)} of {len(runs)} runs: 1 % of departures were up to {worst:.3g} ms "
+            f"late or more, over {late_share:.0%} of the mean JCT; send fewer a second, or from another machine."
         )
-    if ran.uncounted:
-        yield f"{label}: the endpoint did not count the tokens of {ran.uncounted} answers; their events stand for them."
-    if not ran.open:
+    if uncounted := sum(run.ran.uncounted for run in runs):
+        yield f"{label}: the endpoint did not count the tokens of {uncounted} answers; their events stand for them."
+    if not all(run.ran.open for run in runs):
         yield f"{label}: departures waited for answers (--max-concurrency), so the loop was not open."
-    if ran.interrupted:
-        yield f"{label}: interrupted; what had left is counted."
-    queue, whole = summary["mean_queue_ms"], summary["mean_e2el_ms"]
-    if queue is not None and whole is not None and queue < LITTLE_QUEUEING * whole:
-        yield f"{label}: {NOTHING_QUEUED}"
+    if any(run.ran.interrupted for run in runs):
+        yield f"{label}: interrupted; only what had left is counted."
 
 
 def oracle_shares(comparison: Comparison, load: float | None) -> dict[str, float]:

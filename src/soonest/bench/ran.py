@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from soonest.report import Summary
 
 TIMES = ("arrival", "admitted", "first_token", "finished")
+INVISIBLE = ("evictions", "preempted_percent", "tokens_lost", "tokens_recomputed")
+"""What a client cannot see."""
 LATE_SHARE = 0.05
 """A run is late where the 99th percentile of its generator's lateness is more than this share of the mean JCT."""
 
@@ -95,6 +97,7 @@ class Ran:
         late = 1e3 * self.lateness
         return {
             **summarise(records, gaps=self.gaps, service=service, slos=slos, percentiles=percentiles),
+            **dict.fromkeys(INVISIBLE),
             "max_concurrent_requests": self._most_at_once(),
             "max_output_tokens_per_s": self._most_a_second(),
             "mean_lateness_ms": float(late.mean()) if len(late) else None,

@@ -64,7 +64,7 @@ Predictor = Annotated[
 Prompts = Annotated[
     Path | None,
     option(
-        "Times, and without --prompts lengths, of a trace as in `soonest sim`: a file, `sample`, or a public one.",
+        "Prompts from a file as `soonest fit` reads them; else the shipped model's tasks, or a trace's lengths.",
         REQUESTS,
         "--prompts",
         "--dataset-path",
@@ -73,7 +73,7 @@ Prompts = Annotated[
 TraceName = Annotated[
     str | None,
     option(
-        "Times, and without --prompts lengths, of a trace as in `soonest sim`: a file, `sample` or a public one.",
+        "Times, and without --prompts lengths, of a trace as in `soonest sim`: a file, `sample`, or a public one.",
         REQUESTS,
         "--trace",
         "-t",

@@ -26,12 +26,10 @@ def show(comparison: Comparison, title: str, *, markdown: bool) -> None:
         loads = comparison.loads or (None,)
         for number, load in enumerate(loads, start=1):
             _table(comparison, load, title, markdown=markdown, legend=number == len(loads))
-    found: dict[str, None] = {}
-    for run in runs:
-        for line in remarks(run.label, run.ran, run.summary, comparison.late_share):
-            found[line] = None
-    for line in found:
-        typer.echo(line)
+    for contender in comparison.contenders:
+        its = [run for run in runs if run.label == contender.label]
+        for line in remarks(contender.label, its, comparison.late_share):
+            typer.echo(line)
     if not runs:
         typer.echo("interrupted before the first run ended: nothing to show", err=True)
 

@@ -1,18 +1,24 @@
-"""Prompts and predictors of `soonest sim`, from their flags."""
+"""Prompts, predictors and journals of `soonest sim`, from their flags."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from soonest.studies import Arm
     from soonest.studies.live import Asked
+    from soonest.studies.replay import Replay
+
+REPLAYED = 20_000
+"""Requests of a journal that are replayed unless a number is given."""
+AGO = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def predictors(words: Sequence[str]) -> dict[str, str]:
@@ -60,3 +66,69 @@ def prompts(
     for folder in named.values():
         loaded(folder)
     return Asked(examples, {name: partial(loaded, folder) for name, folder in named.items()})
+
+
+def replay(
+    url: str,
+    since: str | None,
+    until: str | None,
+    requests: int | None,
+    model: str | None,
+    others: Mapping[str, object],
+) -> Replay:
+    """A journal to replay; `others` are flags that would take its place, by their names."""
+    from soonest.core import SimulationError
+    from soonest.data.journal import read_journal, read_notes
+    from soonest.data.journal.place import shown
+    from soonest.studies.replay import Replay
+
+    for name, given in others.items():
+        if given:
+            raise SimulationError(f"--journal and --{name} both say what to serve: give one of them")
+    if requests is not None and requests < 1:
+        raise SimulationError(f"--requests must be at least 1, got {requests}")
+    url = journal_url(url)
+    rows = read_journal(
+        url,
+        since=None if since is None else moment(since, "--since"),
+        until=None if until is None else moment(until, "--until"),
+        last=None if requests is not None else 2 * REPLAYED,
+        prompts=False,
+    )
+    notes = read_notes(url, rows[-1].run if rows else None)
+    name = Path(shown(url)).name
+    found = Replay.of(rows, notes, name, model, requests or REPLAYED)
+    fit = found.steps
+    typer.echo(
+        f"{name}: {len(found.trace):,} answers under {found.policy}, {found.trace.left_out:,} requests left out; "
+        f"step times fitted to {fit.n:,} requests, R² {fit.r2:.3f}, median error {fit.median_error:.1%}",
+        err=True,
+    )
+    return found
+
+
+def journal_url(text: str) -> str:
+    """Where a journal lies; `-` reads that from stdin, so that no password stands on the command line."""
+    return sys.stdin.readline().strip() if text == "-" else text
+
+
+def moment(text: str, flag: str) -> float:
+    """UNIX seconds of a date and time, of a number of them, or of so long ago: 30m, 24h, 7d.
+
+    Raises:
+        SimulationError: it is none of these.
+    """
+    import time
+    from datetime import datetime
+
+    from soonest.core import SimulationError
+
+    ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if ago is not None:
+        return time.time() - float(ago[1]) * AGO[ago[2]]
+    for read in (float, lambda words: datetime.fromisoformat(words).timestamp()):
+        try:
+            return read(text.strip())
+        except ValueError:
+            continue
+    raise SimulationError(f"{flag} takes 2026-11-25T08:00, UNIX seconds, or 24h for so long ago, got {text!r}")

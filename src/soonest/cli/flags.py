@@ -26,7 +26,7 @@ Forecast = Annotated[
     str,
     option(
         "Forecasts where a policy names none: oracle, noise(SIGMA), interval(LOW,HIGH), bins(K), around(X), "
-        "classes or classes(ACCURACY), inverted, none.",
+        "classes or classes(ACCURACY), inverted, none; or journal, with --journal.",
         POLICIES,
         "--forecast",
         "-f",
@@ -90,8 +90,29 @@ TestShare = Annotated[
     ),
 ]
 Cut = Annotated[int | None, option("Answers in --prompts of so many tokens or more were cut there.", REQUESTS, "--cut")]
+Journal = Annotated[
+    str | None,
+    option(
+        "Replay a gateway's journal (a file, postgresql://USER@HOST/DATABASE, or - to read that from stdin): its own "
+        "policy as it was told (POLICY@journal) against fcfs, on its own in-flight limit, with step times fitted from "
+        "it.",
+        REQUESTS,
+        "--journal",
+    ),
+]
+Since = Annotated[
+    str | None,
+    option("Of --journal, what arrived from then on: 2026-11-25T08:00, UNIX seconds, or 24h ago.", REQUESTS, "--since"),
+]
+Until = Annotated[str | None, option("Of --journal, what arrived before then; as --since.", REQUESTS, "--until")]
 Requests = Annotated[
-    int | None, option("Cut the trace to so many requests, or repeat it.", REQUESTS, "--requests", "-n")
+    int | None,
+    option(
+        "Cut the trace to so many requests, or repeat it; of --journal the newest (20,000 unless set).",
+        REQUESTS,
+        "--requests",
+        "-n",
+    ),
 ]
 Arrivals = Annotated[
     ArrivalProcess, option("replay, poisson, gamma, fixed, or burst (all at once).", REQUESTS, "--arrivals")
@@ -123,16 +144,31 @@ Timeout = Annotated[float | None, option("Seconds a dynamic batch waits to fill.
 Watermark = Annotated[float, option("Share of memory that admission leaves free.", ENGINE, "--watermark")]
 Clear = Annotated[float, option("On overflow, evict each running request with this probability.", ENGINE, "--clear")]
 StepTimeName = Annotated[
-    str,
-    option("unit, ssjf, h100-8b, a100-7b, cpu-1m, or a file from `soonest fit-steps`.", ENGINE, "--step-time", "-s"),
+    str | None,
+    option(
+        "unit, ssjf, h100-8b, a100-7b, cpu-1m, or a file from `soonest fit-steps`; h100-8b unless set, or fitted from "
+        "--journal.",
+        ENGINE,
+        "--step-time",
+        "-s",
+    ),
 ]
-Engines = Annotated[int, option("Identical engines behind the one queue.", ENGINE, "--engines")]
+Engines = Annotated[
+    int | None,
+    option("Identical engines behind the one queue; 1 unless set, or as in --journal.", ENGINE, "--engines"),
+]
 PrefixBlocks = Annotated[
     int, option("Blocks of the prefix cache, for traces with block hashes; 0: none.", ENGINE, "--prefix-blocks")
 ]
 
 Repetitions = Annotated[
-    int, option("Repetitions; the table shows their mean and 95 % confidence interval.", RUNS, "--repetitions", "-r")
+    int | None,
+    option(
+        "Repetitions; the table shows their mean and 95 % confidence interval; 4 unless set, 1 of --journal.",
+        RUNS,
+        "--repetitions",
+        "-r",
+    ),
 ]
 Seed = Annotated[
     int,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from soonest.core import Records
     from soonest.studies import Comparison, Run
+    from soonest.studies.replay import Replay
 
 KEPT = 50
 """Repetitions whose latencies a plot pools at most."""
@@ -70,6 +71,39 @@ def print_tables(comparison: Comparison, trace: str, *, markdown: bool) -> None:
         typer.echo(line)
 
 
+def print_check(replay: Replay | None, comparison: Comparison) -> None:
+    """How near the simulator came to what really happened; a replay that is far off is not to be trusted."""
+    check = None if replay is None else replay.check(comparison.runs)
+    if check is None:
+        return
+    typer.echo(
+        f"{check.policy}, replayed: mean JCT {check.replayed:.3g} s; as it really was: {check.real:.3g} s; "
+        f"{abs(check.difference):.1%} {'more' if check.difference > 0 else 'less'}"
+    )
+    if not check.trusted:
+        typer.echo("that is over 10 % off: do not trust what this replay says of other policies")
+
+
+def checked(replay: Replay | None, comparison: Comparison) -> dict[str, object]:
+    """That, and what was fitted, for JSON; nothing where no journal is replayed."""
+    if replay is None:
+        return {}
+    check, fit = replay.check(comparison.runs), replay.steps
+    near = (
+        None
+        if check is None
+        else {
+            "policy": check.policy,
+            "mean_jct_replayed": check.replayed,
+            "mean_jct_real": check.real,
+            "difference": check.difference,
+            "trusted": check.trusted,
+        }
+    )
+    steps = {"r2": fit.r2, "median_error": fit.median_error, "p99_error": fit.p99_error, "requests": fit.n}
+    return {"replay": near, "steps_fit": steps}
+
+
 def document(comparison: Comparison) -> dict[str, object]:
     """The command, versions, conditions and every run, for JSON."""
     import platform
@@ -77,9 +111,10 @@ def document(comparison: Comparison) -> dict[str, object]:
     import numpy as np
 
     from soonest import __version__
+    from soonest.data.journal.place import shown as without_password
 
     return {
-        "command": shlex.join(["soonest", *sys.argv[1:]]),
+        "command": shlex.join(["soonest", *map(without_password, sys.argv[1:])]),
         "versions": {"soonest": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "conditions": conditions(comparison),
         "runs": [_flat(run) for run in comparison.runs],
@@ -100,6 +135,7 @@ def conditions(comparison: Comparison) -> dict[str, object]:
         "lengths": None if scenario.lengths is None else scenario.lengths.name,
         "prompts": None if scenario.asked is None else len(scenario.asked.examples),
         "predictors": [] if scenario.asked is None else list(scenario.asked.predictors),
+        "told": None if scenario.told is None else len(scenario.told),
         "predictions": None if scenario.predictions is None else scenario.predictions.name,
         "saturation": scenario.saturation if comparison.loads else None,
         "repetitions": scenario.repetitions,

@@ -35,6 +35,9 @@ def sim(
     overdue_every: flags.OverdueEvery = None,
     tenant_weights: flags.TenantWeights = None,
     trace: flags.TraceName = "sample",
+    journal: flags.Journal = None,
+    since: flags.Since = None,
+    until: flags.Until = None,
     format: flags.Format = "auto",  # noqa: A002 - the flag's name
     model: flags.Model = None,
     lengths: flags.Lengths = None,
@@ -55,10 +58,10 @@ def sim(
     timeout: flags.Timeout = None,
     watermark: flags.Watermark = 0.0,
     clear: flags.Clear = 0.0,
-    step_time: flags.StepTimeName = "h100-8b",
-    engines: flags.Engines = 1,
+    step_time: flags.StepTimeName = None,
+    engines: flags.Engines = None,
     prefix_blocks: flags.PrefixBlocks = 0,
-    repetitions: flags.Repetitions = 4,
+    repetitions: flags.Repetitions = None,
     seed: flags.Seed = 0,
     backend: flags.BackendName = "auto",
     goodput: flags.Goodput = [],  # noqa: B006 - Typer copies it
@@ -80,6 +83,8 @@ def sim(
     `soonest sim -t mine.csv -p fcfs,shortest@noise(0.5) -m 100000 -r 5 --json out.json`
 
     `soonest sim -t azure-conv --prompts chats.jsonl --test-share 0.2 --predictor forecasts -m 20000`
+
+    `soonest sim --journal journal.db --since 24h`
     """
     from soonest.core import SimulationError
     from soonest.report import write_json
@@ -90,7 +95,17 @@ def sim(
     paces = bool(load) + (rate is not None) + (speedup is not None)
     if paces > 1 or (paces and arrivals == "burst"):
         raise SimulationError("give one of --load, --rate and --speedup, and none with --arrivals burst")
-    if trace == "sample" and rules == "vllm" and slots is memory is None:
+    replay = None
+    if journal is not None:
+        replay = asked.replay(
+            journal, since, until, requests, model, {"trace": trace != "sample", "lengths": lengths, "prompts": prompts}
+        )
+        policy = [replay.policies] if policy == POLICIES else policy
+        slots, engines, memory = slots or replay.slots, engines or replay.engines, memory or replay.memory
+        overdue_after = replay.overdue_after if overdue_after is None else overdue_after
+        overdue_every = replay.overdue_every if overdue_every is None else overdue_every
+        tenant_weights = replay.weights if tenant_weights is None else tenant_weights
+    elif trace == "sample" and rules == "vllm" and slots is memory is None:
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
     named = asked.predictors(predictor)
     if named and policy == POLICIES:
@@ -116,13 +131,16 @@ def sim(
         "format": None if format == "auto" else format,
         "model": model,
         "lengths": lengths,
+        "since": since,
+        "until": until,
+        "journal": journal,
     }
     check_together(trace, given, compared)
-    calls = named_trace(trace, format, model, cache_dir)
+    calls = named_trace(trace, format, model, cache_dir) if replay is None else replay.trace
     options = Options(
         rules=_rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
-        step_time=_step_time(step_time),
-        engines=engines,
+        step_time=_step_time(step_time or "h100-8b") if replay is None or step_time else replay.steps.steptime,
+        engines=engines or 1,
         seed=seed,
         overdue_after=overdue_after,
         overdue_every=8 if overdue_every is None else overdue_every,
@@ -133,16 +151,17 @@ def sim(
         calls,
         options,
         arrivals,
-        requests,
+        requests if replay is None else None,
         None if lengths is None else _read(lengths, model=model),
         1.0 if burstiness is None else burstiness,
         None if predictions is None else _read(predictions),
-        repetitions,
+        repetitions or (4 if replay is None else 1),
         seed,
         backend,
         None if prompts is None else asked.prompts(prompts, model, test_share, cut, seed, named),
+        None if replay is None else replay.told,
     )
-    if not load and rate is None and speedup is None and arrivals != "burst":
+    if replay is None and not load and rate is None and speedup is None and arrivals != "burst":
         load = [0.9]
     comparison = Comparison(
         scenario,
@@ -152,12 +171,15 @@ def sim(
         numbers(goodput, ":", "--goodput") or None,
     )
     kept = results.simulate_all(comparison, records, keep=plot is not None)
-    engine = f"{rules} rules, {Path(step_time).name} steps" + (f", {engines} engines" if engines > 1 else "")
-    source = Path(trace).name if prompts is None else f"{prompts.name} at the times of {Path(trace).name}"
+    steps = Path(step_time or "h100-8b").name if replay is None or step_time else "fitted"
+    engine = f"{rules} rules, {steps} steps" + (f", {options.engines} engines" if options.engines > 1 else "")
+    source = Path(calls.name if replay else trace).name
+    source = source if prompts is None else f"{prompts.name} at the times of {source}"
     shown = f"{source} on {engine}"
     results.print_tables(comparison, shown, markdown=markdown)
+    results.print_check(replay, comparison)
     if json is not None:
-        write_json(json, results.document(comparison))
+        write_json(json, results.document(comparison) | results.checked(replay, comparison))
     if csv is not None:
         results.write_runs(csv, comparison)
     if plot is not None:

@@ -26,8 +26,9 @@ def check_together(trace: str, given: Mapping[str, object], arms: Sequence[Arm])
     """
     from soonest.core import SimulationError
 
-    file, memory = trace != "sample", given["memory"] is not None
-    sources = file or given["lengths"] is not None or given["prompts"] is not None
+    journal, memory = given["journal"] is not None, given["memory"] is not None
+    file = trace != "sample"
+    sources = file or journal or given["lengths"] is not None or given["prompts"] is not None
     classes = any(arm.forecast.strip() == "classes" for arm in arms)
     needs = (
         ("timeout", given["rules"] == "dynamic", "is how long a dynamic batch waits to fill: add --rules dynamic"),
@@ -42,6 +43,8 @@ def check_together(trace: str, given: Mapping[str, object], arms: Sequence[Arm])
         ("lengths", given["prompts"] is None, "and --prompts both give lengths: give one of them"),
         ("format", file and not is_public(trace), "is that of a file: add --trace FILE"),
         ("model", sources, "is one of a file's: add --trace, --lengths or --prompts"),
+        ("since", journal, "is of a journal: add --journal FILE"),
+        ("until", journal, "is of a journal: add --journal FILE"),
     )
     for name, met, remedy in needs:
         if given[name] is not None and not met:

@@ -223,10 +223,7 @@ def _number(text: str | None, column: str, where: str) -> float:
 
 
 def fit_steps(rows: ArrayLike) -> Fit:
-    """Least squares with coefficients >= 0, from rows of `COLUMNS` (Lawson and Hanson, 1974, the problem NNLS).
-
-    The solution is ordinary least squares on its own support, so with four coefficients all supports are tried and the
-    best that is nowhere negative is the optimum.
+    """Least squares with coefficients >= 0, from rows of `COLUMNS`.
 
     Raises:
         StepTimeError: the rows cannot tell the coefficients apart; the message says what to measure.
@@ -239,18 +236,7 @@ def fit_steps(rows: ArrayLike) -> Fit:
     _check_variety(table[:, :3])
     seconds = table[:, 3]
     design = np.column_stack([np.ones(len(table)), table[:, :3]])
-    scale = design.max(axis=0)
-    base, triangle = np.linalg.qr(design / scale)
-    target = base.T @ seconds
-    best, least = np.zeros(len(scale)), math.inf
-    for size in range(1, len(scale) + 1):
-        for support in map(list, combinations(range(len(scale)), size)):
-            part = np.linalg.lstsq(triangle[:, support], target, rcond=None)[0]
-            residual = float(np.linalg.norm(triangle[:, support] @ part - target))
-            if part.min() >= 0 and residual < least:
-                best, least = np.zeros(len(scale)), residual
-                best[support] = part
-    coefficients = best / scale
+    coefficients = nonnegative(design, seconds)
     predicted = design @ coefficients
     spread = float(((seconds - seconds.mean()) ** 2).sum())
     error = np.abs(predicted - seconds) / seconds
@@ -261,6 +247,26 @@ def fit_steps(rows: ArrayLike) -> Fit:
         p99_error=float(np.quantile(error, 0.99)),
         n=len(table),
     )
+
+
+def nonnegative(design: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares with coefficients >= 0 (Lawson and Hanson, 1974, the problem NNLS), for a handful of columns.
+
+    The solution is ordinary least squares on its own support, so all supports are tried, and the best that is nowhere
+    negative is the optimum. Columns hold nothing below 0, and each something above.
+    """
+    scale = design.max(axis=0)
+    base, triangle = np.linalg.qr(design / scale)
+    projected = base.T @ target
+    best, least = np.zeros(len(scale)), math.inf
+    for size in range(1, len(scale) + 1):
+        for support in map(list, combinations(range(len(scale)), size)):
+            part = np.linalg.lstsq(triangle[:, support], projected, rcond=None)[0]
+            residual = float(np.linalg.norm(triangle[:, support] @ part - projected))
+            if part.min() >= 0 and residual < least:
+                best, least = np.zeros(len(scale)), residual
+                best[support] = part
+    return np.asarray(best / scale, dtype=np.float64)
 
 
 def _check_variety(counts: NDArray[np.float64]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from soonest.core import SimulationError
 from soonest.data import drawn, fixed, gamma, lengths_on, poisson, repeat
 from soonest.sim import Workload, beliefs, saturation
-from soonest.sim.forecasts import real_classes
+from soonest.sim.forecasts import Beliefs, real_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from soonest.data import Trace
-    from soonest.sim import Beliefs, Options
+    from soonest.sim import Options
     from soonest.sim.simulate import Backend
     from soonest.studies.live import Asked, Live
 
@@ -37,7 +37,8 @@ class Scenario:
     starts further into the trace, wrapping around, so repetitions of a whole trace share their requests and differ in
     how they begin; other arrivals and forecasts are drawn anew.
     `predictions` is a file of a classifier's predictions, from which `classes` takes its errors. `asked` are prompts
-    whose lengths take the trace's place, and predictors that read them.
+    whose lengths take the trace's place, and predictors that read them. `told` is what a gateway really forecast of the
+    trace's calls: the forecasts `journal`.
 
     Raises:
         SimulationError: an arrival process is unknown, lacks its rate, or the trace has no arrival times to replay; or
@@ -55,6 +56,7 @@ class Scenario:
     seed: int = 0
     backend: Backend = "auto"
     asked: Asked | None = None
+    told: Beliefs | None = None
 
     def __post_init__(self) -> None:
         if self.arrivals not in ARRIVALS:
@@ -102,6 +104,8 @@ class Scenario:
         """What is forecast of a workload, by the words of a forecast source."""
         seed = self._seed(repetition) + 1
         tokens = workload.output_tokens
+        if spec.strip() == "journal":
+            return self._told(repetition)
         if spec.strip() == "classes" and self.predictions is not None:
             file = self.predictions
             return real_classes(tokens, file.output_tokens, file.predicted, seed=seed)
@@ -127,6 +131,13 @@ class Scenario:
 
     def _seed(self, repetition: int) -> int:
         return self.seed + repetition * STRIDE
+
+    def _told(self, repetition: int) -> Beliefs:
+        """What was forecast of a repetition's calls when they were real."""
+        if self.told is None:
+            raise SimulationError("the forecasts `journal` are those that a gateway made: add --journal FILE")
+        rows = (len(self.trace) * repetition // self.repetitions + np.arange(self.size)) % len(self.trace)
+        return Beliefs(self.told.table, self.told.index[rows])
 
     def _predicted(self, repetition: int) -> NDArray[np.int64] | None:
         """The trace's predicted classes, where its lengths are its own."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from soonest.cli.forecasts import flags
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 def fit(
-    files: flags.Files,
     out: flags.Out,
+    files: flags.Files = None,
+    journal: flags.Journal = None,
     predictor: flags.PredictorWords = "conformal(text)",
     column: flags.Column = [],  # noqa: B006 - Typer copies it
     model: flags.Model = None,
@@ -31,6 +29,8 @@ def fit(
     `soonest fit chats.jsonl --out forecasts`
 
     `soonest fit a.parquet b.csv --predictor history --column prompt=question --cut 2048 --out forecasts`
+
+    `soonest fit --journal journal.db --out forecasts`
     """
     from soonest.cli.forecasts import measuring
     from soonest.cli.forecasts.printing import print_measures
@@ -40,13 +40,17 @@ def fit(
 
     if not 0 < test_share < 1:
         raise PredictorError(f"--test-share must lie between 0 and 1, got {test_share:g}")
+    files = files or []
+    if not files and journal is None:
+        raise PredictorError("give a FILE of prompts and lengths, or --journal")
     _check_folder(out)
     made = make(predictor)
-    examples = measuring.read(files, column, model, limit, cut)
+    told = [] if journal is None else [measuring.read_told(journal, model, limit)]
+    examples = measuring.read(files, column, model, limit, cut, told)
     train, test = examples.split((1 - test_share, test_share), seed)
     measuring.fitted(made, predictor, train)
     found = measuring.measured(made, test, Training.of(train.tokens))
-    made.card_ = measuring.card_of(files, train, found)
+    made.card_ = measuring.card_of([*files, *([Path("journal")] if told else [])], train, found)
     made.save_pretrained(out)
     print_measures({predictor: found.measures}, markdown=markdown)
     measuring.say(f"wrote {out}")

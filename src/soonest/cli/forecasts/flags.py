@@ -12,7 +12,7 @@ from soonest.cli.flags import option
 DATA, LEARNING, OUTPUT = "Data", "Learning", "Output"
 
 Files = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
         help="Prompts with the lengths of their answers: JSONL, CSV, a JSON list or Parquet.", metavar="FILE..."
     ),
@@ -26,6 +26,15 @@ Column = Annotated[
         DATA,
         "--column",
         "-c",
+    ),
+]
+Journal = Annotated[
+    str | None,
+    option(
+        "Learn from a gateway's journal too, or alone: a file, or postgresql://USER@HOST/DATABASE; needs prompts in "
+        "it (`soonest serve --journal-prompts`).",
+        DATA,
+        "--journal",
     ),
 ]
 Model = Annotated[str | None, option("Only this model's answers.", DATA, "--model")]

@@ -42,21 +42,40 @@ def given_columns(words: Sequence[str]) -> dict[str, str]:
 
 
 def read(
-    files: Sequence[Path], columns: Sequence[str], model: str | None, limit: int | None, cut: int | None
+    files: Sequence[Path],
+    columns: Sequence[str],
+    model: str | None,
+    limit: int | None,
+    cut: int | None,
+    more: Sequence[Examples] = (),
 ) -> Examples:
-    """The examples of all files; what was guessed and what was found is told on stderr."""
+    """The examples of all files, and `more`; what was guessed and what was found is told on stderr."""
     from soonest.data.examples import Examples, guess_columns, read_examples
 
     given = given_columns(columns)
-    parts = []
+    parts = list(more)
     for path in files:
         say(f"{path}: {guess_columns(path, given)}")
         part = read_examples(path, given, model, limit, cut)
-        left = f", {part.left_out:,} calls without an answer left out" if part.left_out else ""
-        cuts = f", {part.censored.sum():,} of them cut" if part.censored.any() else ""
-        say(f"{path}: {len(part):,} answers of {len(set(part.groups.tolist())):,} conversations{cuts}{left}")
+        _say_found(str(path), part)
         parts.append(part)
     return Examples.joined(parts)
+
+
+def read_told(url: str, model: str | None, limit: int | None) -> Examples:
+    """The prompts of a journal, the newest `limit` of them, with the lengths of their answers."""
+    from soonest.data.journal import examples_of, read_journal
+    from soonest.data.journal.place import shown
+
+    part = examples_of(read_journal(url, last=limit), model)
+    _say_found(shown(url), part)
+    return part
+
+
+def _say_found(name: str, part: Examples) -> None:
+    left = f", {part.left_out:,} calls without an answer left out" if part.left_out else ""
+    cuts = f", {part.censored.sum():,} of them cut" if part.censored.any() else ""
+    say(f"{name}: {len(part):,} answers of {len(set(part.groups.tolist())):,} conversations{cuts}{left}")
 
 
 def fitted(predictor: Predictor, words: str, examples: Examples) -> None:

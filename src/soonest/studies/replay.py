@@ -1,0 +1,179 @@
+"""A gateway's journal, replayed: what did its policy give, and what would another have given?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from soonest.core import JournalError
+from soonest.core.errors import SoonestError
+from soonest.data.journal import trace_of
+from soonest.data.journal.replayed import calls_of
+from soonest.policies import policy
+from soonest.sim.forecasts import Beliefs
+from soonest.studies.lives import fit_lives
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from soonest.core import Forecast
+    from soonest.data import Trace
+    from soonest.data.journal import Row
+    from soonest.sim.steptime import Fit
+    from soonest.studies.comparison import Run
+
+FORECAST = "journal"
+"""The forecasts that the gateway really made: POLICY@journal."""
+TRUSTED = 0.1
+"""How far the replayed mean JCT of the journal's own policy may lie from the real one."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The rows of a journal that ran under its newest policy, and what the gateway noted about itself.
+
+    Raises:
+        JournalError: no request has ended.
+    """
+
+    rows: Sequence[Row]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    name: str = "journal"
+    model: str | None = None
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[Row], notes: Mapping[str, str], name: str, model: str | None, last: int | None
+    ) -> Replay:
+        """The newest rows of the newest policy; other policies' rows are left out."""
+        ended = sorted((row for row in rows if row.done and model in {None, row.model}), key=lambda row: row.arrival)
+        if not ended:
+            raise JournalError(f"{name}: no finished request to replay; {len(rows)} have no answer, or other models'")
+        newest = ended[-1].policy
+        kept = [row for row in rows if row.policy == newest]
+        if last is not None:
+            since = [row.arrival for row in ended if row.policy == newest][-last:][0]
+            kept = [row for row in kept if row.arrival >= since]
+        return cls(kept, notes, name, model)
+
+    @cached_property
+    def policy(self) -> str:
+        """The words of the policy that was at work; `fcfs` where the journal names none that is known."""
+        words = self.rows[-1].policy or self.notes.get("policy", "")
+        try:
+            policy(words)
+        except SoonestError:
+            return "fcfs"
+        return words
+
+    @property
+    def policies(self) -> str:
+        """What to compare: fcfs, and its own policy, each told what was forecast; shortest where its own is fcfs."""
+        other = "shortest" if self.policy == "fcfs" else self.policy
+        return f"fcfs@{FORECAST},{other}@{FORECAST}"
+
+    @cached_property
+    def trace(self) -> Trace:
+        """Its calls."""
+        return trace_of(self.rows, self.name, self.model)
+
+    @cached_property
+    def told(self) -> Beliefs:
+        """What was forecast of each call."""
+        table: dict[Forecast, int] = {}
+        made = [row.forecast() for row, _ in calls_of(self.rows, self.model)]
+        index = [table.setdefault(forecast, len(table)) for forecast in made]
+        return Beliefs(tuple(table), np.array(index, dtype=np.int32))
+
+    @cached_property
+    def steps(self) -> Fit:
+        """How long the engine's iterations took, fitted to when its requests ran."""
+        return fit_lives(self.rows)
+
+    @cached_property
+    def engines(self) -> int:
+        """How many engines answered."""
+        return max(1, len({row.engine for row in self.rows if row.done}))
+
+    @cached_property
+    def slots(self) -> int:
+        """Requests that ran at once in each engine: the noted in-flight limit, else the most that were seen."""
+        noted = [self._noted("in_flight"), self._noted("engine_slots", self.engines)]
+        most = min([n for n in noted if n], default=0) or self._most_at_once()
+        return max(1, -(-most // self.engines))
+
+    @cached_property
+    def memory(self) -> int | None:
+        """Tokens of KV cache of an engine, where it was noted."""
+        return (self._noted("blocks") * max(1, self._noted("block_size"))) or None
+
+    @property
+    def overdue_after(self) -> float | None:
+        """Seconds after which a request entered the overdue lane, where it was noted."""
+        try:
+            return float(self.notes["overdue_after"])
+        except (KeyError, ValueError):
+            return None
+
+    @property
+    def overdue_every(self) -> int | None:
+        """That lane's share, where both were noted."""
+        return None if self.overdue_after is None else self._noted("overdue_every") or None
+
+    @property
+    def weights(self) -> str | None:
+        """The tenants' weights, as `--tenant-weights` takes them, where tenants shared and there were several."""
+        several = len({row.tenant for row in self.rows}) > 1
+        return self.notes.get("tenant_weights") or None if several else None
+
+    @cached_property
+    def mean_jct(self) -> float:
+        """Seconds from arrival to the last token, over the calls of `trace`, as they were."""
+        return float(np.mean([row.finished - row.arrival for row, _ in calls_of(self.rows, self.model)]))
+
+    def check(self, runs: Iterable[Run]) -> Check | None:
+        """How well the simulator repeats what happened; `None` where the journal's own policy was not simulated."""
+        own = [run for run in runs if (run.arm.policy, run.arm.forecast) == (self.policy, FORECAST)]
+        means = [run.summary["mean_e2el_ms"] for run in own]
+        known = [mean for mean in means if mean is not None]
+        return Check(self.policy, float(np.mean(known)) / 1e3, self.mean_jct) if known else None
+
+    def _noted(self, key: str, times: int = 1) -> int:
+        text = self.notes.get(key, "")
+        return times * int(text) if text.isascii() and text.isdigit() else 0
+
+    def _most_at_once(self) -> int:
+        """The most choices between admission and end at a time; what ends as another begins makes room for it."""
+        change: Counter[tuple[float, bool]] = Counter()
+        for row in self.rows:
+            if row.finished > row.admitted:
+                change[row.admitted, True] += row.choices
+                change[row.finished, False] -= row.choices
+        running = most = 0
+        for moment in sorted(change):
+            running += change[moment]
+            most = max(most, running)
+        return most
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Mean JCT in seconds of the journal's own policy, replayed and real."""
+
+    policy: str
+    replayed: float
+    real: float
+
+    @property
+    def difference(self) -> float:
+        """The replayed one's distance from the real one, as a share of that."""
+        return self.replayed / self.real - 1
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the replay is near enough to what happened to say what would have happened."""
+        return abs(self.difference) <= TRUSTED

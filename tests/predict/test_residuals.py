@@ -48,6 +48,23 @@ def test_cut_rows_move_quantiles_up():
 
 def test_what_cannot_fall_out_above_falls_out_below():
     rows = np.arange(1000.0)
-    few, many = (np.arange(1000) >= 1000 - n for n in (20, 100))
+    few, some, many = (np.arange(1000) >= 1000 - n for n in (20, 55, 100))
     assert interval_levels(rows, few, (0.05, 0.95)) == (0.05, 0.95)
+    assert interval_levels(rows, some, (0.05, 0.95)) == (0.05, 1.0)  # a chance of these answers, maybe
     assert interval_levels(rows, many, (0.05, 0.95)) == pytest.approx((0.1, 1.0))
+
+
+@pytest.mark.parametrize("share", [0.03, 0.05, 0.07, 0.1, 0.2])
+def test_the_promise_holds_however_many_answers_a_limit_cuts(share):
+    """Also where the share cut is close to what may fall out above, and chance decides if the upper end is the limit."""
+    chance, inside = np.random.default_rng(0), []
+    for _ in range(1000):
+        rows = chance.normal(size=400)
+        cut = chance.random(400) < share
+        rows[cut] = 5.0
+        low, high = interval_levels(rows, cut, (0.05, 0.95))
+        ends = [residual_quantiles(rows[:, None], cut, [level])[0] for level in (low, high)]
+        asked = chance.normal(size=200)
+        free = np.mean((ends[0] <= asked) & (asked <= ends[1]))
+        inside.append((1 - share) * free + share * (ends[1] >= 5.0))
+    assert 0.898 < np.mean(inside) < 0.93

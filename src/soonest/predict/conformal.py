@@ -189,7 +189,8 @@ class Conformal(Predictor):
         least, most = (math.log1p(made.tokens[i]) + shifts[j] for i, j in ((0, 0), (-1, len(INNER) - 1)))
         logs = np.maximum.accumulate([least, *(asked.quantiles[:-2] + shifts[:-2]), most])
         ends = asked.quantiles[-2:] + shifts[-2:]
-        low, high = np.expm1([ends[0], max(ends[1], self._calibrators[level].top(asked.stratum))])
+        top = self._calibrators[level].top(asked.stratum)
+        low, high = np.expm1([ends[0], ends[1] if top == -math.inf else top])
         counts = np.expm1(np.minimum(logs, math.log1p(LONGEST))).tolist()
         return forecast(counts, prompt.max_tokens, self.coverage, (float(low), float(high)))
 

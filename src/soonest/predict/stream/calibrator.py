@@ -54,7 +54,10 @@ class Calibrator:
         self._since = [0] * strata
 
     def top(self, stratum: int) -> float:
-        """Log of the longest answer known, where so many are cut that the interval's upper end is not; else -inf."""
+        """Log of the longest answer known, where so many are cut that the interval has no other upper end; else -inf.
+
+        Of all strata: what cuts answers, a limit, hardly asks how long they were expected to be.
+        """
         return self._tops[stratum]
 
     def add(self, stratum: int, row: Row) -> None:
@@ -97,7 +100,7 @@ class Calibrator:
             cut = np.array([row.cut for row in rows], dtype=np.bool_)
             ends = interval_levels(residuals[:, -1], cut, (self.levels[-2], self.levels[-1]))
             reached = ends[1] < 1
-            self._tops[stratum] = -math.inf if reached else max(row.answer for row in rows)
+            self._tops[stratum] = -math.inf if reached else self._longest(rows)
             found = self._shifts[stratum] = residual_quantiles(residuals, cut, (*self.levels[:-2], *ends))
         return found
 
@@ -105,10 +108,15 @@ class Calibrator:
         """All answers held, with their strata, oldest first within each."""
         return [(stratum, row) for stratum, rows in enumerate(self._rows) for row in rows]
 
+    def _longest(self, rows: Sequence[Row]) -> float:
+        """Log of the longest answer of these and of all held."""
+        return max(row.answer for several in (rows, *self._rows) for row in several)
+
     def _surprised(self, stratum: int, row: Row, shifts: NDArray[np.float64]) -> bool:
         """Whether so few of the last answers lie within the interval as chance hardly ever has it."""
         inside = self._inside[stratum]
         low, high = row.quantiles[-2:] + shifts[-2:]
+        high = self._tops[stratum] if self._tops[stratum] > -math.inf else high
         inside.append(bool(row.answer <= high and (row.cut or low <= row.answer)))
         if len(inside) < PROBE:
             return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+SURE: Final = 1.0
+"""Standard errors by which more must be cut than may fall out above, before the rest may fall out below."""
 
 
 def residual_quantiles(
@@ -38,11 +42,15 @@ def interval_levels(
 ) -> tuple[float, float]:
     """Levels of an interval's ends whose distance is that of `levels`, given residuals at its upper end, of shape (n,).
 
-    Where so many answers are cut that the upper level is never reached, nothing falls out above: what may fall out
-    falls out below.
+    Where so many answers are cut that the upper level is never reached, nothing falls out above. What may fall out
+    falls out below then, if that is no chance of these answers: an upper end that comes and goes with their luck misses
+    more than its share when it is there, and a lower end that made up for it when it is not would break the promise.
     """
     low, high = levels
-    n = len(residuals)
+    n, tail = len(residuals), 1 - high
     order = np.lexsort((cut, residuals))
     reached = 1 - np.prod(1 - ~cut[order] / np.arange(n, 0, -1))
-    return (low, high) if reached >= high * (1 + 1 / n) - 1e-12 else (low + 1 - high, 1.0)
+    if reached >= high * (1 + 1 / n) - 1e-12:
+        return low, high
+    sure = 1 - reached > tail + SURE * math.sqrt(tail * high / n)
+    return (low + tail if sure else low), 1.0

@@ -1,6 +1,7 @@
 """An answer is heard event by event, however its bytes are cut."""
 
 import math
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def heard(*pieces):
 def test_an_answer_is_the_same_however_its_bytes_are_cut(cuts, carriage):
     stream = STREAM.replace(b"\n", b"\r\n") if carriage else STREAM
     edges = [0, *sorted(cuts), len(stream)]
-    answer = heard(*(stream[a:b] for a, b in zip(edges, edges[1:], strict=False)))
+    answer = heard(*(stream[a:b] for a, b in pairwise(edges)))
     assert (answer.done, answer.prompt_tokens, answer.output_tokens, answer.finish) == (True, 7, 3, "stop")
     assert len(answer.times) == 2
     assert answer.times[0] <= answer.times[1] == answer.last

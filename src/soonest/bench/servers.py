@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from typing import IO
 
+COMMAND: Final = (
+    sys.executable,
+    "-c",
+    "from soonest.engines.parent import live_with_parent\nlive_with_parent()\nfrom soonest.cli import main\nmain()",
+)
+"""`soonest`, in a process that ends when this one does, however that ends."""
 READY_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 10.0
 COMPLAINT: Final = 2000
@@ -22,7 +28,7 @@ COMPLAINT: Final = 2000
 
 
 @asynccontextmanager
-async def serving(*words: str) -> AsyncIterator[str]:
+async def serving(*words: str, command: Sequence[str] = COMMAND) -> AsyncIterator[str]:
     """Run `soonest` with these words until the block ends; gives the URL that its first line of stdout tells.
 
     What it says on stderr is kept, and shown if it does not come up.
@@ -32,11 +38,9 @@ async def serving(*words: str) -> AsyncIterator[str]:
     """
     with tempfile.TemporaryFile() as said:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "soonest",
+            *command,
             *words,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,  # closed when we end
             stdout=asyncio.subprocess.PIPE,
             stderr=said,
             start_new_session=True,  # Ctrl-C is for us: what runs still has to be answered and counted

@@ -1,0 +1,133 @@
+"""Two real processes compared: paired, interleaved, drained, and honest."""
+
+import asyncio
+import sys
+
+import pytest
+
+from soonest.bench import Comparison, Contender, Endpoint, Plan
+from soonest.bench.printing import flat, oracle_shares, remarks, report
+from soonest.bench.servers import serving
+from soonest.core import SoonestError
+from soonest.data import sample
+from soonest.report import to_markdown
+
+FAKE = (sys.executable, "-m", "tests.fakes.engine")
+VLLM_KEYS = [
+    "duration", "completed", "failed", "total_input_tokens", "total_output_tokens", "request_throughput",
+    "request_goodput", "output_throughput", "total_token_throughput",
+    *(f"{stat}_{key}_ms" for key in ("ttft", "tpot", "itl", "e2el") for stat in ("mean", "median", "std", "p99")),
+    "max_output_tokens_per_s", "max_concurrent_requests",
+]  # fmt: skip
+VLLM_LISTS = ["input_lens", "output_lens", "ttfts", "itls", "start_times", "errors"]
+
+
+class Quiet:
+    def __init__(self):
+        self.began, self.said, self.left, self.ended = [], [], 0, 0
+
+    def begin(self, what, calls):
+        self.began.append((what, calls))
+
+    def heard(self, answer):
+        self.left += answer is None
+        self.ended += answer is not None
+
+    def say(self, line):
+        self.said.append(line)
+
+
+def compared(calls, step_ms=(2, 4), **facts):
+    """A fast and a slow fake engine, each a process of its own."""
+
+    async def run():
+        watch = Quiet()
+        async with (
+            serving("--slots", "2", "--step-ms", str(step_ms[0]), command=FAKE) as fast,
+            serving("--slots", "2", "--step-ms", str(step_ms[1]), command=FAKE) as slow,
+        ):
+            contenders = [
+                Contender("slow", Endpoint(slow, "fake")),
+                Contender("fast", Endpoint(fast, "fake"), oracle=facts.pop("oracle", False)),
+            ]
+            plan = Plan(calls, sample(), "gamma", 0.5, repetitions=facts.pop("repetitions", 2))
+            comparison = Comparison(contenders, plan, slow, **facts)
+            await comparison.run(watch)
+        return comparison, watch
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def measured():
+    from soonest.bench import Call
+    from soonest.core import Prompt
+
+    calls = [Call(Prompt.of(f"{i} tokens={5 + i % 20}", max_tokens=100)) for i in range(40)]
+    return compared(calls, loads=[0.8], requests=40, concurrency=4, oracle=True)
+
+
+def test_the_faster_of_two_processes_is_found_to_be_faster(measured):
+    comparison, _ = measured
+    slow, fast = comparison.rows(0.8)
+    assert fast.mean("mean_e2el_ms") < 0.8 * slow.mean("mean_e2el_ms")
+    assert "| fast" in to_markdown([slow, fast])
+    assert 0.7 * 31 < comparison.capacity < 1.3 * 31, "two slots, 14.5 tokens of 4 ms, and a step to begin"
+
+
+def test_both_see_the_same_calls_at_the_same_times_in_each_repetition(measured):
+    comparison, _ = measured
+    for repetition in range(2):
+        first, second = (run.ran for run in comparison.runs if run.repetition == repetition)
+        assert first.records.output_tokens.tolist() == second.records.output_tokens.tolist()
+        due = [[answer.due - ran.start for answer in ran.answers] for ran in (first, second)]
+        assert due[0] == pytest.approx(due[1], abs=1e-6)
+    assert (
+        comparison.runs[0].ran.records.output_tokens.tolist() != comparison.runs[2].ran.records.output_tokens.tolist()
+    )
+
+
+def test_the_watcher_hears_of_all_that_leaves_and_ends(measured):
+    _, watch = measured
+    assert watch.left == watch.ended == 8 + 40 + 4 * 40
+    assert [calls for _, calls in watch.began] == [8, 40, 40, 40, 40, 40]
+    assert any(line.startswith("sustained in a closed loop: ") for line in watch.said)
+
+
+def test_the_measures_have_vllm_s_keys_and_the_report_its_lines(measured):
+    run = measured[0].runs[0]
+    assert [key for key in VLLM_KEYS if key not in flat(run)] == []
+    assert [key for key in VLLM_LISTS if key not in run.ran.details()] == []
+    assert {"mean_queue_ms", "mean_slowdown", "mean_lateness_ms"} <= flat(run).keys()
+    lines = report(run.summary).splitlines()
+    assert lines[0] == "============ Serving Benchmark Result ============"
+    assert lines[1].split() == ["Successful", "requests:", "40"]
+    assert any(line.startswith("P99 TTFT (ms):") for line in lines)
+    assert max(map(len, lines)) == 50
+
+
+def test_an_oracle_s_share_of_its_own_gain_is_not_told_and_the_baseline_has_none(measured):
+    assert oracle_shares(measured[0], 0.8) == {"slow": 0.0}
+
+
+def test_what_failed_is_told_and_what_never_came_is_refused(fake, asking):
+    async def run(fault):
+        engine = fake(slots=4, fault=fault)
+        contenders = [Contender("a", Endpoint(engine.url, "fake"))]
+        comparison = Comparison(contenders, Plan(asking(*[3] * 10), sample(), "burst"), requests=10)
+        await comparison.run(Quiet())
+        return comparison
+
+    with pytest.raises(SoonestError, match="no request was answered: 8 x HTTP 503"):
+        asyncio.run(run("status:503"))
+    comparison = asyncio.run(run(""))
+    assert not any("failed" in line for line in remarks("a", comparison.runs, 0.05))
+
+
+def test_a_child_that_does_not_start_says_why():
+    async def run():
+        async with serving("-c", "import sys; sys.exit('no luck')", command=(sys.executable,)) as url:
+            return url
+
+    with pytest.raises(SoonestError, match="no luck"):
+        asyncio.run(run())

@@ -83,8 +83,10 @@ def test_what_never_happened_is_null(record, written):
 def test_a_client_s_words_make_no_second_line_and_no_long_one(record, written, as_json):
     stream = written(as_json=as_json)
     RequestLog().write(line(record(id="a\nb", tenant='x" outcome="finished'), model="m" * 10_000))
-    log.warning("first\nsecond")
+    log.warning("first\nsecond \x1b[31m \ud800")
     first, second = stream.getvalue().splitlines()
+    assert second.isascii()
+    assert second.isprintable()
     assert len(first) < 1000
     assert "first" in second
     if as_json:

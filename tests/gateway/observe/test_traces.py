@@ -126,6 +126,13 @@ def test_a_span_holds_no_key_and_no_endless_name(record):
     assert len(span.name) < 200
 
 
+def test_half_a_character_reaches_no_exporter(record):
+    sent = Sent()
+    sent.traces.begin("chat", "\ud800", []).end(record(), finish_reason="\udfff")
+    (span,) = sent.spans()
+    assert (span.name, span.attributes["gen_ai.response.finish_reasons"]) == ("chat ?", ("?",))
+
+
 def test_a_gateway_without_traces_loads_no_opentelemetry():
     code = "import sys, soonest.gateway.observe; print(*[m for m in sys.modules if m.startswith('opentelemetry')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)

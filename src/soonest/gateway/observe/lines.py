@@ -64,7 +64,7 @@ class Finished:
             model=_word(model),
             engine=engine,
             outcome=record.outcome.value,
-            finish_reason=finish_reason,
+            finish_reason=None if finish_reason is None else _word(finish_reason),
             status=status,
             queue_ms=_ms(record.admitted - record.arrival),
             ttft_ms=_ms(record.first_token - record.arrival),
@@ -125,8 +125,9 @@ class PlainLines(logging.Formatter):
         """One line, whatever the message holds."""
         facts = {**getattr(record, FACTS, {}), **_error(record)}
         words = [f"{name}={_shown(value)}" for name, value in facts.items() if value is not None]
-        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")
-        return " ".join([_time(record), record.levelname, message, *words])
+        message = record.getMessage()
+        said = message if message.isprintable() else json.dumps(message)
+        return " ".join([_time(record), record.levelname, said, *words])
 
 
 def write_lines(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> logging.Handler:

@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from soonest.gateway.observe.catalogue import ENGINE, METRICS, MODEL, Kind
-from soonest.gateway.observe.series import OTHER, Series
+from soonest.gateway.observe.series import OTHER, Series, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     """A number; one for each model or engine; or nothing, and the metric is absent."""
 
 MOST_MODELS = 16
-LONGEST_NAME = 128
 HISTOGRAMS: Mapping[str, Callable[[Series], Histogram]] = {
     "soonest_request_queue_time_seconds": lambda s: s.queue_time,
     "soonest_time_to_first_token_seconds": lambda s: s.time_to_first_token,
@@ -100,7 +99,7 @@ class Metrics(Collector):
 
     def _begin(self, model: str) -> Series:
         taken = len(self._series) - (OTHER in self._series)
-        name = model if taken < self._most and len(model) <= LONGEST_NAME else OTHER
+        name = model if taken < self._most and fit(model) else OTHER
         if name not in self._series:
             self._series[name] = Series()
         return self._series[name]

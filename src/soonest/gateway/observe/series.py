@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 LAST_ANSWERS = 1000
 MOST_REASONS = 32
+LONGEST_LABEL = 128
 OTHER = "other"
 ENDED = {Outcome.CANCELLED: "abort", Outcome.ABORTED: "abort", Outcome.FAILED: "error", Outcome.REJECTED: "error"}
+
+
+def fit(label: str) -> bool:
+    """Whether a word that came from outside may be a label: one short line, and no half of a character."""
+    return len(label) <= LONGEST_LABEL and label.isprintable()
 
 
 class Histogram:
@@ -55,7 +61,7 @@ class Histogram:
 
 
 class Reasons:
-    """A count for each reason; beyond 32 of them they are one."""
+    """A count for each reason; beyond 32 of them, and those that are no words, are one."""
 
     __slots__ = ("counts",)
 
@@ -65,7 +71,9 @@ class Reasons:
     def add(self, reason: str) -> None:
         """Count a reason."""
         counts = self.counts
-        counts[reason if reason in counts or len(counts) < MOST_REASONS else OTHER] += 1
+        if reason not in counts and (len(counts) >= MOST_REASONS or not fit(reason)):
+            reason = OTHER
+        counts[reason] += 1
 
 
 class Coverage:

@@ -73,7 +73,7 @@ class Trace:
             if not math.isnan(record.first_token):
                 span.set_attribute("gen_ai.response.time_to_first_chunk", record.first_token - record.arrival)
             if finish_reason is not None:
-                span.set_attribute("gen_ai.response.finish_reasons", [finish_reason])
+                span.set_attribute("gen_ai.response.finish_reasons", [_word(finish_reason)])
             if record.outcome in {Outcome.FAILED, Outcome.REJECTED, Outcome.ABORTED}:
                 span.set_attribute("error.type", record.outcome.value)
                 span.set_status(Status(StatusCode.ERROR))
@@ -121,12 +121,12 @@ class Traces:
             name.decode(): value.decode("latin-1") for name, value in headers if name in {TRACEPARENT, TRACESTATE}
         }
         span = self._tracer.start_span(
-            f"{operation} {model[:LONGEST_NAME]}",
+            f"{operation} {_word(model)}",
             context=TraceContextTextMapPropagator().extract(carrier),
             kind=SpanKind.SERVER,
             attributes={
                 "gen_ai.operation.name": operation,
-                "gen_ai.request.model": model[:LONGEST_NAME],
+                "gen_ai.request.model": _word(model),
                 "soonest.policy": self._policy,
                 "soonest.request_id": request_id,
             },
@@ -136,3 +136,8 @@ class Traces:
     def close(self) -> None:
         """Send what is left; may take seconds, so call it in a thread."""
         self._provider.shutdown()
+
+
+def _word(text: str) -> str:
+    """What came from outside, no longer than needed, and without halves of characters: they would stop the exporter."""
+    return text[:LONGEST_NAME].encode("utf-8", "replace").decode()

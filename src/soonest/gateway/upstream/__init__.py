@@ -1,0 +1,24 @@
+"""Engines: how they are asked, watched, and left alone when they fail."""
+
+from soonest.gateway.upstream.breaker import Breaker
+from soonest.gateway.upstream.client import BROKEN, Client, EngineError, EngineTimeoutError
+from soonest.gateway.upstream.dialects import DIALECTS, Dialect
+from soonest.gateway.upstream.engine import Engine
+from soonest.gateway.upstream.headers import request_headers, response_headers
+from soonest.gateway.upstream.metrics import EngineState
+from soonest.gateway.upstream.watch import watch
+
+__all__ = [
+    "BROKEN",
+    "DIALECTS",
+    "Breaker",
+    "Client",
+    "Dialect",
+    "Engine",
+    "EngineError",
+    "EngineState",
+    "EngineTimeoutError",
+    "request_headers",
+    "response_headers",
+    "watch",
+]

@@ -1,0 +1,195 @@
+"""One engine: asked through its breaker, watched through its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from yarl import URL
+
+from soonest.gateway.upstream.breaker import Breaker
+from soonest.gateway.upstream.client import BROKEN, EngineError
+from soonest.gateway.upstream.dialects import OPENAI, Dialect, by_metrics, by_owner
+from soonest.gateway.upstream.headers import request_headers
+from soonest.gateway.upstream.metrics import EngineState, state_of
+from soonest.gateway.upstream.watch import look, watch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+
+    from aiohttp import ClientResponse
+
+    from soonest.gateway.upstream.client import Client
+
+UNABLE: Final = frozenset({502, 503, 504})  # answers of an engine, or of what stands before it, that cannot serve
+OWN_TIMEOUT: Final = 2.0  # seconds, of our own small questions
+MOST_URLS: Final = 64
+TOKENIZED: Final = ("prompt", "messages", "tools", "chat_template_kwargs", "add_generation_prompt", "chat_template")
+
+
+class Engine:
+    """An engine at a base URL, with or without `/v1` and a path before it.
+
+    `key` is sent with our own questions (metrics, health, tokens); requests carry their clients' headers.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client: Client,
+        dialect: Dialect | None = None,
+        *,
+        key: str = "",
+        breaker: Breaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.root = url.rstrip("/").removesuffix("/v1").rstrip("/")
+        self.dialect = dialect or OPENAI
+        self.breaker = breaker or Breaker()
+        self.last: EngineState | None = None
+        self.read_at = -float("inf")  # when `last` was read, on the clock
+        self._known = dialect is not None
+        self._client = client
+        self._clock = clock
+        self._own = [(b"authorization", b"Bearer " + key.encode())] if key else []
+        self._urls: dict[str, URL] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"Engine({self.root!r}, {self.dialect.name})"
+
+    @property
+    def healthy(self) -> bool:
+        """Whether requests may be sent to it."""
+        return not self.breaker.open
+
+    async def open(self, interval: float = 1.0, changed: Callable[[Engine], None] | None = None) -> None:
+        """Find out what it is, take a first look, and look after it every `interval` seconds; see `watch`."""
+        await look(self, self._clock)
+        self._watching = asyncio.create_task(watch(self, interval, changed, self._clock))
+
+    async def close(self) -> None:
+        """Stop looking after it; its connections are the client's."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+            self._watching = None
+
+    def age(self) -> float:
+        """Seconds since its state was read; infinite if it never was."""
+        return self._clock() - self.read_at
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes | AsyncIterable[bytes] | None = None,
+        *,
+        request_id: str = "",
+        readable: bool = False,
+    ) -> ClientResponse:
+        """Send a client's request on; returns when the answer's headers are there, raises `EngineError` if none come.
+
+        `path` is as the client wrote it, query and all. Whoever gets the response must `release` it at its end and
+        `close` it before: closing ends the connection, and so the engine's work. `readable` asks for an answer that
+        is not compressed.
+        """
+        sent = request_headers(headers, request_id, readable=readable)
+        try:
+            response = await self._client.send(method, self.url(path), sent, body)
+        except EngineError:
+            self.breaker.failed(self._clock())
+            raise
+        if response.status in UNABLE:
+            self.breaker.failed(self._clock())
+        else:
+            self.breaker.succeeded()
+        return response
+
+    def url(self, path: str) -> URL:
+        """Where a path is at this engine; no letter of it is changed."""
+        found = self._urls.get(path)
+        if found is None:
+            found = URL(self.root + path, encoded=True)
+            if "?" not in path and len(self._urls) < MOST_URLS:
+                self._urls[path] = found
+        return found
+
+    async def probe(self) -> bool:
+        """Whether its health path says that it is well."""
+        return await self._ask("GET", self.dialect.health) is not None
+
+    async def state(self) -> EngineState | None:
+        """Read its metrics now; none if it has none or cannot be reached."""
+        if not self.dialect.metrics:
+            return None
+        page = await self._ask("GET", "/metrics")
+        if page is None:
+            return None
+        self.last = state_of(page.decode("utf-8", "replace"), self.dialect)
+        self.read_at = self._clock()
+        return self.last
+
+    async def tokenize(self, body: Mapping[str, Any], timeout: float = OWN_TIMEOUT) -> int | None:  # noqa: ASYNC109
+        """Prompt tokens of a request's body as the engine counts them; none where it cannot say within `timeout`."""
+        dialect = self.dialect
+        asked = {name: body[name] for name in TOKENIZED if name in body}
+        if not dialect.tokenize or not asked:
+            return None
+        if "messages" in asked and not dialect.tokenize_chat:
+            prompt = _member(await self._ask("POST", dialect.template, asked, timeout), "prompt")
+            asked = {"prompt": prompt}
+        if not isinstance(asked.get("prompt", ""), str):
+            return None
+        if dialect.template:
+            asked = {"content": asked["prompt"], "add_special": True}
+        answer = await self._ask("POST", dialect.tokenize, asked, timeout)
+        count, tokens = _member(answer, "count"), _member(answer, "tokens")
+        return count if isinstance(count, int) else len(tokens) if isinstance(tokens, list) else None
+
+    async def detect(self) -> None:
+        """Find out which kind it is, by its models' owner, then by its metrics; asked again while it is silent."""
+        if self._known:
+            return
+        models = await self._ask("GET", "/v1/models")
+        listed = _member(models, "data")
+        first = listed[0] if isinstance(listed, list) and listed else None
+        owner = first.get("owned_by") if isinstance(first, dict) else None
+        found = by_owner(owner) if isinstance(owner, str) else None
+        if found is None:
+            page = await self._ask("GET", "/metrics")
+            found = by_metrics(page.decode("utf-8", "replace")) if page else None
+        self._known = found is not None or models is not None
+        self.dialect = found or OPENAI
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        timeout: float = OWN_TIMEOUT,  # noqa: ASYNC109 - one place for all our own questions
+    ) -> bytes | None:
+        """A small question of our own; none for any answer but 200."""
+        if not path:
+            return None
+        headers = request_headers([*self._own, (b"content-type", b"application/json")], readable=True)
+        data = None if body is None else orjson.dumps(body, default=str)
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._client.send(method, self.url(path), headers, data)
+                async with response:
+                    return await response.read() if response.status == 200 else None
+        except (EngineError, *BROKEN):
+            return None
+
+
+def _member(raw: bytes | None, name: str) -> Any:
+    """A member of a JSON object; none if there is no such thing."""
+    try:
+        body = orjson.loads(raw or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return body.get(name) if isinstance(body, dict) else None

@@ -8,6 +8,7 @@ from soonest.cli.engine import engine
 from soonest.cli.fit_steps import fit_steps
 from soonest.cli.forecasts import evaluate, fit, predict
 from soonest.cli.policies import policies
+from soonest.cli.serve import serve
 from soonest.cli.sim import sim
 from soonest.core import SoonestError
 
@@ -21,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SOONEST"},
 )
 app.command()(sim)
+app.command()(serve)
 app.command()(policies)
 app.command()(fit)
 app.command(name="eval")(evaluate)

@@ -58,6 +58,7 @@ class Access:
         self.path = path
         self.weights: dict[str, float] = {}
         """Of every tenant with a weight of its own; the queue reads it as it changes."""
+        self.engine_key = engine_key
         self._engine_key = None if engine_key is None else f"Bearer {engine_key}".encode()
         self._tenants = Tenants(most_tenants)
         self._accounts: dict[str, Account] = {}

@@ -1,0 +1,278 @@
+"""One gateway: its queue, its engines, and everything that lives as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import math
+import secrets
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from soonest.core import PolicyError, Rules
+from soonest.core.policy import reserves_estimate
+from soonest.gateway.queueing import Dispatcher, Forecasting, InFlight, Place, PromptTokens
+from soonest.gateway.settings import SettingsError
+from soonest.gateway.upstream import Engine
+from soonest.gateway.upstream.watch import look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from soonest.core import Policy, Prompt
+    from soonest.gateway.access import Access
+    from soonest.gateway.journal import Journal
+    from soonest.gateway.life import Life
+    from soonest.gateway.observe import Metrics, RequestLog, Traces
+    from soonest.gateway.queueing import Ticket
+    from soonest.gateway.savings import Savings
+    from soonest.gateway.settings import Settings
+    from soonest.gateway.upstream import Client, EngineState
+    from soonest.predict import Predictor
+
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks at an engine's metrics."""
+SWEEP_EVERY: Final = 1.0
+CLASS: Final = 1 << 40
+"""Steps of an engine's priority field between two priority classes."""
+STEPS_A_UNIT: Final = 1000
+"""Ranks are numbers with fractions, an engine's priorities are whole."""
+log = logging.getLogger("soonest.gateway")
+
+
+class Backend:
+    """An engine with its place in the dispatcher, and the limit on what is in flight there."""
+
+    def __init__(self, engine: Engine, limit: int | None, *, learns: bool) -> None:
+        self.engine, self.name = engine, engine.root
+        self.in_flight = InFlight() if learns else None
+        self.place = Place(engine.root, limit if self.in_flight is None else self.in_flight.limit)
+
+
+class Gateway:
+    """What all requests share.
+
+    `wake` asks the dispatcher, once an iteration of the event loop, who starts now; everything that may let somebody
+    start calls it.
+
+    Raises:
+        PolicyError: the policy needs what a gateway cannot give, or its order changes while requests wait and the mode
+            is `priority`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: Policy,
+        client: Client,
+        access: Access,
+        metrics: Metrics,
+        lines: RequestLog,
+        *,
+        predictor: Predictor | None = None,
+        journal: Journal | None = None,
+        traces: Traces | None = None,
+        savings: Savings | None = None,
+    ) -> None:
+        self.settings, self.policy, self.access = settings, policy, access
+        self.loop = asyncio.get_running_loop()
+        self.now: Callable[[], float] = self.loop.time
+        self.metrics, self.lines, self.journal, self.traces, self.savings = metrics, lines, journal, traces, savings
+        self.strict = journal is not None and journal.strict
+        gate = settings.mode == "gate"
+        if not gate and not static(policy):
+            raise PolicyError(
+                f"policy {policy.name!r} reorders while requests wait, which an engine's priority field cannot say: "
+                "use --mode gate, or a policy such as shortest"
+            )
+        learns = gate and settings.in_flight is None
+        self.client = client
+        engines = [Engine(url, client, key=access.engine_key or "", clock=self.now) for url in settings.engines]
+        self.backends = {engine.root: Backend(engine, settings.in_flight, learns=learns) for engine in engines}
+        self.dispatcher = Dispatcher(
+            policy,
+            [b.place for b in self.backends.values()],
+            most_waiting=settings.most_waiting,
+            overdue_after=settings.overdue_after,
+            overdue_every=settings.overdue_every,
+            weights=access.weights,
+        )
+        self.forecasting = Forecasting(predictor, settings.forecast_budget)
+        self.counting = PromptTokens()
+        self.draining = False
+        self.lives: set[Life] = set()
+        self._reserves = gate and reserves_estimate(policy)
+        self._turns: dict[Ticket, asyncio.Future[Backend | None]] = {}
+        self._woken = False
+        self._ids = itertools.count()
+        self._prefix = secrets.token_hex(6)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Look at every engine once, then keep looking."""
+        await self.client.open()
+        await asyncio.gather(*(self._look(backend) for backend in self.backends.values()))
+        self._tasks = [asyncio.create_task(self._watch(backend)) for backend in self.backends.values()]
+        self._tasks.append(asyncio.create_task(self._sweep()))
+        if self.savings is not None:
+            self._tasks.append(asyncio.create_task(self.savings.run()))
+
+    async def stop(self) -> None:
+        """Let go of the engines, the predictor and the journal; no request may live any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.forecasting.close()
+        await self.client.close()
+        if self.journal is not None:
+            await self.journal.close()
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
+
+    async def drain(self) -> None:
+        """No new requests; return once those that live have ended, or the time for it is over."""
+        self.draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_timeout):
+                while self.lives:  # noqa: ASYNC110 - requests end in many ways
+                    await asyncio.sleep(0.05)
+
+    @property
+    def up(self) -> bool:
+        """Whether any engine takes requests."""
+        return any(backend.place.up for backend in self.backends.values())
+
+    @property
+    def retry_seconds(self) -> float:
+        """When a client may try again after its engine failed."""
+        return max(1.0, min(self.dispatcher.drain_seconds, 60.0))
+
+    def new_id(self) -> str:
+        """An id for a request whose client gave none."""
+        return f"{self._prefix}-{next(self._ids):x}"
+
+    next_id = new_id
+
+    def turn(self, ticket: Ticket) -> asyncio.Future[Backend | None]:
+        """A future of the engine that takes this ticket; of nothing, if it waited too long."""
+        future: asyncio.Future[Backend | None] = self.loop.create_future()
+        self._turns[ticket] = future
+        self.wake()
+        return future
+
+    def give_up(self, ticket: Ticket) -> None:
+        """It has waited too long."""
+        future = self._turns.pop(ticket, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def finished(self, ticket: Ticket, tokens: int, now: float) -> None:
+        """An answer ended: its place is free."""
+        self.dispatcher.finished(ticket, tokens, now)
+        self.wake()
+
+    def dropped(self, ticket: Ticket) -> None:
+        """A request ended without an answer."""
+        self._turns.pop(ticket, None)
+        self.dispatcher.dropped(ticket)
+        self.wake()
+
+    def again(self, ticket: Ticket) -> None:
+        """An attempt failed; it waits at its old place."""
+        self.dispatcher.again(ticket)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let those start who may, once all that happens now has happened."""
+        if not self._woken:
+            self._woken = True
+            self.loop.call_soon(self._admit)
+
+    def _admit(self) -> None:
+        self._woken = False
+        for ticket in self.dispatcher.admit(self.now()):
+            future = self._turns.pop(ticket, None)
+            if future is not None and not future.done() and ticket.place is not None:
+                future.set_result(self.backends[ticket.place.name])
+
+    async def prompt_tokens(self, prompt: Prompt, fields: Mapping[str, Any]) -> int:
+        """As the engine counts them where memory depends on it, else an estimate."""
+        if self._reserves and self.settings.tokenize:
+            for backend in self.backends.values():
+                if backend.place.up and (counted := await backend.engine.tokenize(fields)) is not None:
+                    return counted
+        return self.counting.estimate(prompt)
+
+    def additions(self, life: Life, backend: Backend) -> Mapping[str | tuple[str, ...], object]:
+        """What is added to a body for this engine: the forecast, and in priority mode the rank."""
+        dialect, forecast = backend.engine.dialect, life.made.forecast
+        added: dict[str | tuple[str, ...], object] = {}
+        if self.settings.hints and dialect.hint and forecast.known and not life.hinted:
+            added[dialect.hint, "soonest_forecast"] = [forecast.low, round(forecast.expected, 3), forecast.high]
+        if self.settings.mode == "priority" and life.ticket is not None:
+            entry, mean = life.ticket.entry, self.dispatcher.queue.mean_tokens
+            if not forecast.known:
+                entry = replace(entry, expected=mean, estimate=max(1, round(mean)))
+            rank = round(STEPS_A_UNIT * self.policy.rank(entry).base)
+            rank = max(-CLASS // 2, min(rank, CLASS // 2)) + CLASS * entry.request.priority
+            added["priority"] = (dialect.priority_sign or 1) * rank
+        return added
+
+    async def _watch(self, backend: Backend) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            await self._look(backend)
+
+    async def _look(self, backend: Backend) -> None:
+        """Ask an engine how it is, and adjust to it what is sent there."""
+        engine, place = backend.engine, backend.place
+        await engine.detect()
+        await look(engine, self.now)
+        if engine.healthy != place.up:
+            place.up = engine.healthy
+            log.warning("engine %s %s", engine.root, "is back" if place.up else "is taken out: it does not answer")
+        state = engine.last
+        if state is not None:
+            if self._reserves and state.blocks and state.block_size:
+                place.rules = Rules.vllm(blocks=state.blocks, block_size=state.block_size)
+            if backend.in_flight is not None:
+                self._adjust(backend, backend.in_flight, state)
+        self.wake()
+
+    def _adjust(self, backend: Backend, in_flight: InFlight, state: EngineState) -> None:
+        """Learn the limit: from the engine's own slots if it tells them, else from its queue."""
+        place = backend.place
+        if state.slots:
+            place.limit = state.slots
+        elif state.waiting is not None and state.running is not None:
+            held_back = len(self.dispatcher.queue) > 0
+            place.limit = in_flight.seen(state.waiting, state.running, place.in_flight, held_back=held_back)
+
+    async def _sweep(self) -> None:
+        """Tell the predictor how far the running are, and end those whose clients do not take what they are sent."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            now = self.now()
+            generated = {}
+            for life in list(self.lives):
+                if life.ticket is not None and life.ticket.place is not None:
+                    generated[life.id] = life.ticket.entry.generated
+                if not math.isnan(life.writing_since) and now - life.writing_since > self.settings.client_timeout:
+                    life.leave()
+            self.forecasting.running(generated)
+
+
+def static(policy: Policy) -> bool:
+    """Whether its order never changes while requests wait: all ranks move alike."""
+    numbers = policy.numbers
+    return numbers is not None and all(row.ratio == 0 and row.age == numbers[0].age for row in numbers)
+
+
+def check(settings: Settings, policy: Policy) -> None:
+    """Refuse, before anything starts, what cannot work together."""
+    if settings.mode == "priority" and reserves_estimate(policy):
+        raise SettingsError(
+            f"policy {policy.name!r} reserves memory, which an engine's priority field cannot say: use --mode gate"
+        )

@@ -1,0 +1,94 @@
+"""What every request goes through first: who sends it, and its whole body within limits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from soonest.gateway.access import Denied, TooMany
+from soonest.gateway.wire import Failure, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soonest.gateway.access import Caller
+    from soonest.gateway.gateway import Gateway
+
+LONGEST_ID: Final = 128
+
+
+class Refused(Exception):  # noqa: N818 - said to a client, no fault of ours
+    """The gateway answers with an error of its own; `reason` is a word for the metric."""
+
+    def __init__(self, answer: Failure, reason: str) -> None:
+        super().__init__(reason)
+        self.answer, self.reason = answer, reason
+
+
+class Gone(Exception):  # noqa: N818 - as Refused
+    """The client went away before it had sent all."""
+
+
+def request_id(gateway: Gateway, scope: Mapping[str, Any]) -> str:
+    """The client's `X-Request-Id`, if it is one; else a new one."""
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    fine = 0 < len(given) <= LONGEST_ID and given.isascii() and given.decode("ascii").isprintable()
+    return given.decode("ascii") if fine else gateway.new_id()
+
+
+def let_in(gateway: Gateway, scope: Mapping[str, Any], now: float) -> Caller:
+    """Know the caller and count it in; it must leave once. Raises Refused."""
+    if gateway.draining:
+        raise Refused(failure(503, "the gateway is stopping", retry_after=1), "draining")
+    try:
+        caller = gateway.access.caller(scope["headers"], now)
+        gateway.access.enter(caller, now)
+    except Denied as error:
+        raise Refused(failure(401, str(error)), "key") from None
+    except TooMany as error:
+        raise Refused(failure(429, str(error), retry_after=error.retry_after), error.reason) from None
+    return caller
+
+
+async def read_body(gateway: Gateway, scope: Mapping[str, Any], receive: Any) -> bytes:
+    """The whole body, within the limits of size and time. Raises Refused, and Gone."""
+    limit = gateway.settings.body_limit
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if length.isdigit() and int(length) > limit:
+        raise too_large(limit)
+    message = await _part(gateway, receive)
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body
+    parts, size = [body], len(body)
+    deadline = gateway.now() + gateway.settings.client_timeout
+    while message.get("more_body", False) and size <= limit:
+        message = await _part(gateway, receive, deadline - gateway.now())
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+    if size > limit:
+        raise too_large(limit)
+    return b"".join(parts)
+
+
+def too_large(limit: int) -> Refused:
+    """For a body beyond the limit."""
+    return Refused(failure(413, f"the body is longer than the {limit} bytes that this gateway takes"), "too_large")
+
+
+async def say(send: Any, answer: Failure, request: str) -> None:
+    """Send an error of ours, when nothing was said yet."""
+    headers = [*answer.headers, (b"x-request-id", request.encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _part(gateway: Gateway, receive: Any, seconds: float | None = None) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(gateway.settings.client_timeout if seconds is None else max(0.0, seconds)):
+            message: dict[str, Any] = await receive()
+    except TimeoutError:
+        raise Refused(failure(408, "the body did not come in time"), "read_timeout") from None
+    if message["type"] == "http.disconnect":
+        raise Gone
+    return message

@@ -1,0 +1,329 @@
+"""The life of one scheduled request: read, forecast, wait, run, record."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from soonest.core import Forecast, ForecastError, Outcome, Prompt, Record, Request
+from soonest.data.journal.row import UNFINISHED, Row
+from soonest.gateway.intake import Gone, Refused, let_in, read_body, request_id, say
+from soonest.gateway.observe import Finished
+from soonest.gateway.observe.traces import CHAT, COMPLETION
+from soonest.gateway.queueing import Made, QueueFull
+from soonest.gateway.queueing.dispatcher import MOST_CHOICES
+from soonest.gateway.relay import Relay
+from soonest.gateway.wire import BadBody, failure, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soonest.gateway.access import Caller
+    from soonest.gateway.gateway import Backend, Gateway
+    from soonest.gateway.observe import Series, Trace
+    from soonest.gateway.queueing import Ticket
+
+NAN: Final = math.nan
+HINT: Final = "soonest_forecast"
+HINT_FIELDS: Final = ("vllm_xargs", "custom_params")
+MOST_ATTEMPTS: Final = 3
+NOTHING: Final = Made(Forecast.unknown(1), 0.0)
+NOBODY: Final = Request("", 0.0, 0)
+
+
+@dataclass(slots=True)
+class Said:
+    """What is known of an answer so far; counts are over all choices, 0 where nobody has told."""
+
+    tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    finish_reason: str = ""
+
+
+class Life:
+    """One request to a scheduled path, as an ASGI call.
+
+    It owns what the request holds, a caller's place, a place in the queue or at an engine, and gives each back exactly
+    once, in `_end`, however the request ends.
+    """
+
+    def __init__(self, gateway: Gateway, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        self.gateway, self.scope, self.receive, self.send = gateway, scope, receive, send
+        self.arrival, self.wall = gateway.now(), time.time()
+        self.id = request_id(gateway, scope)
+        self.raw = b""
+        self.fields: dict[str, Any] = {}
+        self.prompt, self.made, self.request = Prompt(()), NOTHING, NOBODY
+        self.choices, self.hinted = 1, False
+        self.caller: Caller | None = None
+        self.ticket: Ticket | None = None
+        self.backend: Backend | None = None
+        self.trace: Trace | None = None
+        self.said = Said()
+        self.admitted = self.first_token = self.last_token = NAN
+        self.writing_since = NAN
+        self.outcome = Outcome.REJECTED
+        self.status = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._gone = False
+
+    async def run(self) -> None:
+        """From the first byte to the last; never raises but for a cancellation from outside."""
+        self._task = asyncio.current_task()
+        try:
+            await self._ask()
+            await self._serve()
+        except Refused as refused:
+            self.series.rejected(refused.reason)
+            self.status = refused.answer.status
+            await say(self.send, refused.answer, self.id)
+        except Gone:
+            self.outcome = Outcome.CANCELLED
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+            if self._task is not None:
+                self._task.uncancel()
+            self.outcome = Outcome.CANCELLED
+        finally:
+            self._end()
+
+    @property
+    def series(self) -> Series:
+        """The metrics of the model that was asked for."""
+        return self.gateway.metrics.of(self.prompt.model)
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client asked for a stream."""
+        return self.fields.get("stream") is True
+
+    async def _ask(self) -> None:
+        """Read the body, let the caller in, and make a forecast."""
+        gateway = self.gateway
+        caller = self.caller = let_in(gateway, self.scope, self.arrival)
+        self.raw = await read_body(gateway, self.scope, self.receive)
+        try:
+            self.fields = read(self.raw)
+        except BadBody as error:
+            raise Refused(failure(400, str(error)), "body") from None
+        prompt = Prompt.from_body(self.fields, id=self.id, tenant=caller.tenant)
+        self.prompt = prompt
+        if gateway.traces is not None:
+            operation = CHAT if "messages" in self.fields else COMPLETION
+            self.trace = gateway.traces.begin(operation, prompt.model, self.scope["headers"], self.id)
+        self.made = await self._forecast(prompt)
+        tokens = await gateway.prompt_tokens(prompt, self.fields)
+        self.choices = self._choices()
+        self.request = Request(
+            id=gateway.next_id(),
+            arrival=self.arrival,
+            prompt_tokens=tokens,
+            max_tokens=prompt.max_tokens,
+            priority=self._priority(caller),
+            tenant=prompt.tenant,
+            model=prompt.model,
+            forecast=self.made.forecast,
+        )
+
+    async def _forecast(self, prompt: Prompt) -> Made:
+        """What the client says of its answer, else what the predictor does."""
+        for name in HINT_FIELDS:
+            field = self.fields.get(name)
+            if isinstance(field, dict) and (hint := field.get(HINT)) is not None:
+                try:
+                    made = Made(Forecast.hint(*hint), 0.0)
+                except (ForecastError, TypeError):
+                    self.series.fallback("hint")
+                else:
+                    self.hinted = True
+                    return made
+        made = await self.gateway.forecasting.ask(prompt)
+        self.series.forecast_made(made.seconds)
+        if made.fallback:
+            self.series.fallback(made.fallback)
+        return made
+
+    def _priority(self, caller: Caller) -> int:
+        asked = self.fields.get("priority")
+        if type(asked) is not int:
+            return 0
+        return caller.priority(max(-(1 << 31), min(asked, 1 << 31)))
+
+    def _choices(self) -> int:
+        """Answers that the engine makes for it: `n`, of each prompt if there are several."""
+        asked = self.fields.get("n")
+        n = asked if type(asked) is int and 1 <= asked <= MOST_CHOICES else 1
+        prompts = self.fields.get("prompt")
+        several = isinstance(prompts, list) and prompts and isinstance(prompts[0], (str, list))
+        return min(n * (len(prompts) if several and prompts else 1), MOST_CHOICES)
+
+    async def _serve(self) -> None:
+        """Wait for a turn, run, and again elsewhere while nothing was said to the client."""
+        gateway, request = self.gateway, self.request
+        self.outcome = Outcome.FAILED
+        if not gateway.up:
+            raise Refused(failure(503, "no engine answers", retry_after=gateway.retry_seconds), "no_engine")
+        try:
+            self.ticket = gateway.dispatcher.enter(request, self.choices, streams=self.streams)
+        except QueueFull as full:
+            raise Refused(failure(429, str(full), retry_after=full.retry_after), "queue_full") from None
+        self._watch = asyncio.create_task(self._watch_client())
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            self.backend = await self._turn(self.ticket)
+            self.said = Said()
+            problem = await Relay(self, self.backend).run()
+            if problem is None:
+                return
+            if attempt == MOST_ATTEMPTS or not gateway.up:
+                raise Refused(problem, "engine_failed")
+            self.series.retried()
+            gateway.again(self.ticket)
+
+    async def _turn(self, ticket: Ticket) -> Backend:
+        """Wait until the dispatcher names an engine."""
+        gateway = self.gateway
+        turn = gateway.turn(ticket)
+        wait = gateway.settings.longest_wait - (gateway.now() - self.arrival)
+        timer = gateway.loop.call_later(max(0.0, wait), gateway.give_up, ticket)
+        try:
+            backend = await turn
+        finally:
+            timer.cancel()
+        if backend is None:
+            raise Refused(
+                failure(504, "the request waited too long for its turn", retry_after=gateway.dispatcher.drain_seconds),
+                "deadline",
+            )
+        if math.isnan(self.admitted):
+            self._admitted(ticket)
+        return backend
+
+    def _admitted(self, ticket: Ticket) -> None:
+        self.admitted = ticket.started
+        self.series.admitted(self.admitted - self.arrival, ticket.overtaken)
+        if self.trace is not None:
+            self.trace.forecast(self.made.forecast)
+            self.trace.admitted(self.admitted - self.arrival)
+        if self.gateway.journal is not None:
+            self.gateway.journal.accepted(self._row())
+
+    async def _watch_client(self) -> None:
+        """A client that goes away takes its request with it, at once."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self.leave()
+
+    async def write(self, data: bytes, *, more: bool) -> None:
+        """Send a part of the answer; the gateway ends whoever takes too long to receive it."""
+        self.writing_since = self.gateway.now()
+        await self.send({"type": "http.response.body", "body": data, "more_body": more})
+        self.writing_since = NAN
+
+    def leave(self) -> None:
+        """The client is gone, or as good as gone."""
+        if self._task is not None and not self._gone and self.outcome is not Outcome.FINISHED:
+            self._gone = True
+            self._task.cancel()
+
+    def tell(self) -> asyncio.Future[bool] | None:
+        """The answer has ended: free its place, learn from it, record it. The journal's future, if it is strict."""
+        gateway, ticket, said = self.gateway, self.ticket, self.said
+        if ticket is None:
+            return None
+        self.ticket, self.outcome = None, Outcome.FINISHED
+        now = gateway.now()
+        gateway.finished(ticket, said.tokens, now)
+        if said.prompt_tokens:
+            self.series.prompt_estimated(self.request.prompt_tokens, said.prompt_tokens)
+            gateway.counting.learn(self.prompt, self.request.prompt_tokens, said.prompt_tokens)
+        cut = said.finish_reason == "length"
+        gateway.forecasting.learn(self.prompt, round(said.tokens / self.choices), censored=cut)
+        self._observe(now)
+        return None if gateway.journal is None else gateway.journal.finished(self._row(now))
+
+    def _observe(self, now: float) -> None:
+        """Metrics, the log line and the span."""
+        gateway, record, reason = self.gateway, self._record(now), self.said.finish_reason or None
+        if not math.isnan(self.admitted):
+            self.series.ended(record, reason, self.made.forecast if self.choices == 1 else None)
+        engine = self.backend.name if self.backend is not None else ""
+        if gateway.lines.wants(self.id, failed=self.outcome is Outcome.FAILED):
+            line = Finished.of(
+                record,
+                model=self.request.model,
+                engine=engine,
+                status=self.status,
+                finish_reason=reason,
+                forecast=self.made.forecast,
+            )
+            gateway.lines.write(line)
+        if self.trace is not None:
+            self.trace.end(record, finish_reason=reason, engine=engine)
+            self.trace = None
+
+    def _record(self, now: float) -> Record:
+        return Record(
+            id=self.id,
+            arrival=self.arrival,
+            admitted=self.admitted,
+            first_token=self.first_token,
+            finished=now if self.outcome is Outcome.FINISHED else NAN,
+            prompt_tokens=self.said.prompt_tokens or self.request.prompt_tokens,
+            output_tokens=self.said.tokens,
+            tenant=self.request.tenant,
+            outcome=self.outcome,
+        )
+
+    def _row(self, now: float = NAN) -> Row:
+        """The journal's row, on the wall's clock; one that has not ended without `now`."""
+        request, forecast, said, shift = self.request, self.request.forecast, self.said, self.wall - self.arrival
+        return Row(
+            id=self.id,
+            arrival=self.wall,
+            admitted=self.admitted + shift,
+            first_token=self.first_token + shift,
+            finished=now + shift,
+            prompt_tokens=said.prompt_tokens or request.prompt_tokens,
+            cached_tokens=said.cached_tokens,
+            output_tokens=said.tokens,
+            max_tokens=request.max_tokens,
+            low=forecast.low,
+            expected=forecast.expected,
+            high=forecast.high,
+            coverage=forecast.coverage,
+            known=forecast.known,
+            policy=self.gateway.settings.policy,
+            tenant=request.tenant,
+            model=request.model,
+            priority=request.priority,
+            engine=self.backend.name if self.backend is not None else "",
+            outcome=UNFINISHED if math.isnan(now) else self.outcome.value,
+            finish_reason=said.finish_reason,
+            choices=self.choices,
+            forecast_seconds=self.made.seconds,
+            prompt=self.raw.decode("utf-8", "replace") if self.gateway.settings.journal_prompts else None,
+        )
+
+    def _end(self) -> None:
+        """Give everything back that is still held."""
+        if self._watch is not None:
+            self._watch.cancel()
+        gateway, ticket, now = self.gateway, self.ticket, self.gateway.now()
+        if ticket is not None:
+            self.ticket = None
+            gateway.dropped(ticket)
+            if self.said.tokens:
+                gateway.forecasting.learn(self.prompt, round(self.said.tokens / self.choices), censored=True)
+            self._observe(now)
+            if gateway.journal is not None and not math.isnan(self.admitted):
+                gateway.journal.finished(self._row(now))
+        if self.caller is not None:
+            gateway.access.leave(self.caller)
+        if self.trace is not None:
+            self.trace.end(self._record(now))

@@ -1,0 +1,89 @@
+"""Everything that is not scheduled goes to an engine as it came."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from soonest.gateway.intake import Gone, Refused, let_in, read_body, request_id, say
+from soonest.gateway.upstream import BROKEN, EngineError, response_headers
+from soonest.gateway.wire import failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from soonest.gateway.gateway import Backend, Gateway
+
+
+class Passing:
+    """An ASGI application that hands requests and answers on, without queueing."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
+        """One request."""
+        gateway, caller, name = self.gateway, None, request_id(self.gateway, scope)
+        try:
+            caller = let_in(gateway, scope, gateway.now())
+            body = await read_body(gateway, scope, receive)
+            backend = self._backend()
+            passing = asyncio.create_task(self._pass(backend, scope, body, name, send))
+            leaving = asyncio.create_task(_left(receive))
+            await asyncio.wait((passing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+            if not passing.done():
+                passing.cancel()
+            with suppress(asyncio.CancelledError):
+                await passing
+        except Refused as refused:
+            gateway.metrics.of("").rejected(refused.reason)
+            await say(send, refused.answer, name)
+        except Gone:
+            pass
+        finally:
+            if caller is not None:
+                gateway.access.leave(caller)
+
+    def _backend(self) -> Backend:
+        """The engine with the least to do of those that answer."""
+        gateway = self.gateway
+        up = [backend for backend in gateway.backends.values() if backend.place.up]
+        if not up:
+            raise Refused(failure(503, "no engine answers", retry_after=gateway.retry_seconds), "no_engine")
+        return min(up, key=lambda backend: backend.place.in_flight)
+
+    async def _pass(self, backend: Backend, scope: Mapping[str, Any], body: bytes, name: str, send: Any) -> None:
+        gateway, engine, begun = self.gateway, backend.engine, False
+        headers = gateway.access.forwarded(scope["headers"])
+        try:
+            response = await engine.request(scope["method"], target(scope), headers, body, request_id=name)
+            try:
+                begun = True
+                said = [pair for pair in response_headers(response) if pair[0] != b"x-request-id"]
+                said.append((b"x-request-id", name.encode()))
+                await send({"type": "http.response.start", "status": response.status, "headers": said})
+                async for data in response.content.iter_any():
+                    await send({"type": "http.response.body", "body": data, "more_body": True})
+            finally:
+                response.close()
+        except EngineError as error:
+            raise Refused(failure(502, str(error), retry_after=gateway.retry_seconds), "engine_failed") from None
+        except BROKEN:
+            if not begun:
+                raise Refused(failure(502, "the engine broke off"), "engine_failed") from None
+            return  # the client sees that its answer is not whole
+        await send({"type": "http.response.body", "body": b""})
+
+
+def target(scope: Mapping[str, Any]) -> str:
+    """The path and query that were asked for, as they were spelled."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope.get("query_string", b"")
+    return (raw + b"?" + query if query else raw).decode("latin-1")
+
+
+async def _left(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,169 @@
+"""One attempt at an engine: the request sent with what must be added, the answer handed on as it comes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from soonest.gateway.passing import target
+from soonest.gateway.upstream import BROKEN, EngineError, response_headers
+from soonest.gateway.wire import Events, Failure, failure, in_stream, read_answer, splice
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+    from soonest.gateway.gateway import Backend
+    from soonest.gateway.life import Life
+    from soonest.gateway.wire import Usage
+
+OVERLOADED: Final = frozenset({502, 503})
+"""What an engine, or something before it, says when it cannot answer now; another engine may."""
+INCLUDE_USAGE: Final = ("stream_options", "include_usage")
+TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
+DROPPED: Final = frozenset({b"content-length", b"x-request-id"})
+
+
+class Relay:
+    """Sends one request to one engine and its answer to the client; what it hears goes into `life.said`."""
+
+    def __init__(self, life: Life, backend: Backend) -> None:
+        self.life, self.backend = life, backend
+        self._asked_usage = False
+
+    async def run(self) -> Failure | None:
+        """`None` once the client was told something; else what to tell it if nobody else can answer."""
+        life, engine = self.life, self.backend.engine
+        headers = life.gateway.access.forwarded(life.scope["headers"])
+        if life.trace is not None:
+            headers = [pair for pair in headers if pair[0] not in TRACE_HEADERS] + life.trace.upstream()
+        try:
+            response = await engine.request(
+                "POST", target(life.scope), headers, self._body(), request_id=life.id, readable=True
+            )
+        except EngineError as error:
+            return failure(502, str(error), retry_after=life.gateway.retry_seconds)
+        try:
+            if response.status in OVERLOADED:
+                return Failure(response.status, self._headers(response), await response.read())
+            if response.status == 200 and response.content_type == "text/event-stream":
+                return await self._stream(response)
+            return await self._whole(response)
+        except BROKEN as error:
+            engine.breaker.failed(life.gateway.now())
+            return failure(502, broke_off(error), retry_after=life.gateway.retry_seconds)
+        finally:
+            if response.content.at_eof():
+                response.release()
+            else:
+                response.close()
+
+    def _body(self) -> bytes:
+        """The client's bytes, with the members that must be added."""
+        life, gateway = self.life, self.life.gateway
+        added: dict[str | tuple[str, ...], object] = {}
+        options = life.fields.get("stream_options")
+        asked = isinstance(options, dict) and options.get("include_usage") is True
+        if life.streams and not asked:
+            self._asked_usage = True
+            added[INCLUDE_USAGE] = True
+        added |= gateway.additions(life, self.backend)
+        return splice(life.raw, added) if added else life.raw
+
+    def _headers(self, response: ClientResponse) -> list[tuple[bytes, bytes]]:
+        """The engine's headers and ours."""
+        life = self.life
+        headers = [pair for pair in response_headers(response) if pair[0] not in DROPPED]
+        headers.append((b"x-request-id", life.id.encode()))
+        if not math.isnan(life.admitted):
+            headers.append((b"x-soonest-queue-ms", b"%.1f" % (1000 * (life.admitted - life.arrival))))
+        if life.request is not None and (forecast := life.request.forecast).known:
+            said = b"%d,%.1f,%d" % (forecast.low, forecast.expected, forecast.high)
+            headers.append((b"x-soonest-forecast", said))
+        return headers
+
+    async def _stream(self, response: ClientResponse) -> Failure | None:
+        """Hand events on in the bytes in which they came; what breaks off ends with an error in the stream."""
+        life = self.life
+        events = Events(self._asked_usage)
+        held, told, broken = b"", False, ""
+        try:
+            async for data in response.content.iter_any():
+                out = events.feed(data)
+                self._heard(events)
+                if events.done and life.gateway.strict:
+                    held += out
+                elif out:
+                    if not told:
+                        told = True
+                        await self._start(response)
+                    await life.write(out, more=True)
+        except BROKEN as error:
+            if not told:
+                raise
+            broken = broke_off(error)
+        tail = held + events.end()
+        self._heard(events)
+        if not told:
+            await self._start(response)
+        if broken:
+            self.backend.engine.breaker.failed(life.gateway.now())
+            tail += in_stream(broken, 502)
+        else:
+            self._learned(events.usage, events.finish)
+            if (events.done or events.finish is not None) and not events.failed:
+                await self._tell()
+        await life.write(tail, more=False)
+        return None
+
+    async def _whole(self, response: ClientResponse) -> Failure | None:
+        """Hand an answer on in one piece; nothing was said yet if it breaks off."""
+        life = self.life
+        body = await response.read()
+        if response.status == 200:
+            facts = read_answer(body)
+            self._learned(facts.usage, facts.finish)
+            await self._tell()
+        await self._start(response, (b"content-length", b"%d" % len(body)))
+        await life.write(body, more=False)
+        return None
+
+    async def _start(self, response: ClientResponse, *more: tuple[bytes, bytes]) -> None:
+        life = self.life
+        life.status = response.status
+        headers = [*self._headers(response), *more]
+        await life.send({"type": "http.response.start", "status": response.status, "headers": headers})
+
+    def _heard(self, events: Events) -> None:
+        """Count the events that came, each a token, and how long they took."""
+        life = self.life
+        came = events.chunks - life.said.tokens
+        if came <= 0:
+            return
+        now = life.gateway.now()
+        if not life.said.tokens:
+            life.first_token = now
+            life.series.first_token(now - life.arrival)
+        else:
+            life.series.gap(now - life.last_token, came)
+        life.said.tokens, life.last_token = events.chunks, now
+        if life.ticket is not None:
+            life.ticket.entry.generated = events.chunks // life.choices
+
+    def _learned(self, usage: Usage | None, finish: str | None) -> None:
+        """What the engine itself counted goes before what was seen."""
+        said = self.life.said
+        said.finish_reason = finish or ""
+        if usage is not None:
+            said.tokens, said.prompt_tokens = usage.completion_tokens, usage.prompt_tokens
+            said.cached_tokens = usage.cached_tokens or 0
+
+    async def _tell(self) -> None:
+        """The answer is over; in strict mode, wait until its row is committed."""
+        committed = self.life.tell()
+        if committed is not None:
+            await committed
+
+
+def broke_off(error: BaseException) -> str:
+    """What a client is told of an engine that stopped in the middle of an answer."""
+    return f"the engine broke off its answer: {type(error).__name__}"

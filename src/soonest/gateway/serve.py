@@ -1,0 +1,89 @@
+"""Start a gateway, serve until asked to end, then let what lives come to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from soonest import __version__
+from soonest.gateway.access import Access
+from soonest.gateway.app import App
+from soonest.gateway.gateway import Gateway
+from soonest.gateway.observe import Metrics, RequestLog, Traces
+from soonest.gateway.upstream import Client
+from soonest.gateway.watched import watch
+from soonest.serving import Server, listen, on_signal, say_ready
+
+if TYPE_CHECKING:
+    import socket
+
+    from soonest.core import Policy
+    from soonest.gateway.journal import Journal
+    from soonest.gateway.savings import Savings
+    from soonest.gateway.settings import Settings
+    from soonest.predict import Predictor
+
+log = logging.getLogger("soonest.gateway")
+
+
+async def serve(
+    settings: Settings,
+    policy: Policy,
+    host: str,
+    port: int,
+    *,
+    predictor: Predictor | None = None,
+    journal: Journal | None = None,
+    access: Access | None = None,
+    otlp: str | None = None,
+    log_share: float = 1.0,
+    savings: Savings | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT; a second signal ends at once. The exit status, 0.
+
+    Once requests are taken, one line of JSON on stdout says where.
+    """
+    with listen(host, port) as listening:
+        traces = None if otlp is None else Traces.to(otlp, policy.name, version=__version__)
+        access = access or Access()
+        metrics = Metrics(settings.policy, version=__version__, mode=settings.mode)
+        client = Client(settings.connect_timeout, settings.silence_timeout)
+        gateway = Gateway(
+            settings,
+            policy,
+            client,
+            access,
+            metrics,
+            RequestLog(log_share),
+            predictor=predictor,
+            journal=journal,
+            traces=traces,
+            savings=savings,
+        )
+        watch(metrics, gateway)
+        await gateway.start()
+        return await _until_asked(gateway, listening)
+
+
+async def _until_asked(gateway: Gateway, listening: socket.socket) -> int:
+    server, asked = Server(App(gateway, __version__)), asyncio.Event()
+
+    def end() -> None:
+        log.info("stopping: no new requests, running ones end")
+        gateway.draining = True
+        asked.set()
+
+    def end_now() -> None:
+        server.force_exit = True
+        for life in list(gateway.lives):
+            life.leave()
+
+    on_signal(end, end_now)
+    serving = await server.start(listening)
+    say_ready(listening, policy=gateway.settings.policy, mode=gateway.settings.mode)
+    await asked.wait()
+    await gateway.drain()
+    await server.end(serving)
+    await gateway.stop()
+    return 0

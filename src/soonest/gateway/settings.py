@@ -1,0 +1,73 @@
+"""What an operator decides about a gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from soonest.core.errors import SoonestError
+
+Mode = Literal["gate", "priority"]
+
+
+class SettingsError(SoonestError):
+    """Settings that contradict each other, or that no gateway can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of one gateway; times in seconds, sizes in bytes.
+
+    Attributes:
+        engines: base URLs of engines that serve the same model.
+        policy: who goes first.
+        mode: `gate` holds the queue; `priority` forwards at once and writes the engine's priority field.
+        in_flight: choices in flight at each engine; `None` learns it from the engine's metrics.
+        overdue_after: seconds after which a waiting request enters the overdue lane; `None`: never.
+        overdue_every: that lane gets at most one admission in so many.
+        most_waiting: requests beyond this many are told to come back later.
+        longest_wait: a request that waits longer for its turn is given up.
+        forecast_budget: what a forecast may take before the request goes on without.
+        body_limit: longest body.
+        client_timeout: for a client to send its body, and to take a part of an answer.
+        connect_timeout: for an engine to take a connection.
+        silence_timeout: for an engine to say something; `None`: it may be silent for ever.
+        drain_timeout: after a signal to stop, running answers get so long.
+        tokenize: ask the engine to count prompt tokens where the policy reserves memory.
+        hints: tell engines the forecast, in the field that their dialect has for it.
+        journal_prompts: keep request bodies in the journal.
+    """
+
+    engines: tuple[str, ...]
+    policy: str = "response_ratio(shortest)"
+    mode: Mode = "gate"
+    in_flight: int | None = None
+    overdue_after: float | None = None
+    overdue_every: int = 8
+    most_waiting: int = 10_000
+    longest_wait: float = 600.0
+    forecast_budget: float = 0.05
+    body_limit: int = 16 << 20
+    client_timeout: float = 60.0
+    connect_timeout: float = 5.0
+    silence_timeout: float | None = None
+    drain_timeout: float = 600.0
+    tokenize: bool = True
+    hints: bool = True
+    journal_prompts: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.engines:
+            raise SettingsError("a gateway needs an engine: give --engine URL, or a model to start one with")
+        for url in self.engines:
+            if not url.startswith(("http://", "https://")):
+                raise SettingsError(f"an engine is a URL such as http://127.0.0.1:8000, got {url!r}")
+        if self.in_flight is not None and self.in_flight < 1:
+            raise SettingsError(f"--in-flight must be at least 1, got {self.in_flight}")
+        if self.mode == "priority" and self.in_flight is not None:
+            raise SettingsError("--mode priority forwards at once: it has no --in-flight")
+        for name in ("longest_wait", "forecast_budget", "client_timeout", "connect_timeout", "drain_timeout"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"--{name.replace('_', '-')} must be seconds above 0, got {getattr(self, name)}")
+        if self.most_waiting < 1 or self.body_limit < 1:
+            raise SettingsError("--most-waiting and --body-limit must be at least 1")

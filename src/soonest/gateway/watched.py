@@ -1,0 +1,43 @@
+"""The metrics that are asked for when somebody scrapes: how things stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from soonest.gateway.gateway import Backend, Gateway
+    from soonest.gateway.observe import Metrics
+
+
+def watch(metrics: Metrics, gateway: Gateway) -> None:
+    """Let the metrics ask this gateway."""
+    metrics.watch("soonest_num_requests_waiting", lambda: len(gateway.dispatcher.queue))
+    metrics.watch("soonest_num_requests_running", lambda: gateway.dispatcher.running)
+
+    def each(name: str, tell: Callable[[Backend], float | None]) -> None:
+        def told() -> dict[str, float]:
+            numbers = {url: tell(backend) for url, backend in gateway.backends.items()}
+            return {url: number for url, number in numbers.items() if number is not None}
+
+        metrics.watch(name, told)
+
+    each("soonest_upstream_up", lambda b: float(b.place.up))
+    each("soonest_upstream_breaker_open", lambda b: float(not b.engine.healthy))
+    each("soonest_upstream_in_flight", lambda b: b.place.in_flight)
+    each("soonest_upstream_in_flight_limit", lambda b: b.place.limit)
+    each("soonest_upstream_num_requests_waiting", lambda b: None if b.engine.last is None else b.engine.last.waiting)
+    each("soonest_upstream_num_requests_running", lambda b: None if b.engine.last is None else b.engine.last.running)
+    each("soonest_upstream_kv_cache_usage_perc", lambda b: None if b.engine.last is None else b.engine.last.usage)
+    journal = gateway.journal
+    if journal is not None:
+        metrics.watch("soonest_journal_rows_lost_total", lambda: journal.lost)
+        metrics.watch("soonest_journal_rows_queued", lambda: journal.queued)
+        metrics.watch("soonest_journal_healthy", lambda: float(journal.healthy))
+    savings = gateway.savings
+    if savings is not None:
+        metrics.watch(
+            "soonest_time_saved_seconds",
+            lambda: None if savings.saved is None else savings.saved.seconds_a_request,
+        )

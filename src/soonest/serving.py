@@ -1,0 +1,93 @@
+"""How our servers listen, say that they are ready, and end on a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+
+class Server(uvicorn.Server):
+    """Uvicorn on a socket that listens already, with signals left to us."""
+
+    def __init__(self, app: Any) -> None:
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75, server_header=False
+        )
+        super().__init__(config)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing: uvicorn would end by the signal itself, and not with 0."""
+        yield
+
+    async def start(self, listening: socket.socket) -> asyncio.Task[None]:
+        """Take requests; a task that ends when the server does."""
+        serving = asyncio.create_task(self.serve(sockets=[listening]))
+        while not self.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        return serving
+
+    async def end(self, serving: asyncio.Task[None]) -> None:
+        """Take no more, and let the connections close."""
+        self.should_exit = True
+        await serving
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any that is free.
+
+    Raises:
+        OSError: the address is taken, or not one of this machine; the message says what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; take another --port") from error
+    made.listen(2048)
+    return made
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run a server's main coroutine, on uvloop where it is installed; its exit status."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def on_signal(first: Callable[[], None], second: Callable[[], None]) -> None:
+    """Call `first` when the process is asked to end, and `second` when it is asked again."""
+    asked = False
+
+    def signalled() -> None:
+        nonlocal asked
+        (second if asked else first)()
+        asked = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, signalled)
+
+
+def say_ready(listening: socket.socket, **facts: object) -> str:
+    """Print one line of JSON on stdout, with the URL; other programs wait for it."""
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    sys.stdout.write(json.dumps({"url": url, **facts}) + "\n")
+    sys.stdout.flush()
+    return url

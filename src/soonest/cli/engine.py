@@ -86,8 +86,17 @@ def engine(
     device: Annotated[Device, option("auto takes CUDA where it is at hand.", MODEL, "--device")] = "auto",
     revision: Annotated[str | None, option("Branch, tag or commit on the hub.", MODEL, "--revision")] = None,
     threads: Annotated[
-        int | None, option("CPU threads of the model; torch's own choice unless set.", MODEL, "--threads")
+        int | None,
+        option(
+            "CPU threads of the model; one for a small model, else torch's own choice, unless set.", MODEL, "--threads"
+        ),
     ] = None,
+    with_parent: Annotated[
+        bool,
+        option(
+            "End as soon as standard input closes: for whoever starts an engine as a child.", SERVER, "--with-parent"
+        ),
+    ] = False,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], option("How much is told on stderr.", SERVER, "--log-level")
     ] = "info",
@@ -106,11 +115,14 @@ def engine(
     import logging
 
     from soonest.core import PredictorError
+    from soonest.engines.parent import live_with_parent
     from soonest.policies import policy as named
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for quiet in ("ContinuousBatchingLogger", "uvicorn.error", "transformers"):
         logging.getLogger(quiet).setLevel("DEBUG" if log_level == "debug" else "WARNING")
+    if with_parent:
+        live_with_parent()
     order = named(policy)
     try:
         import torch
@@ -120,8 +132,6 @@ def engine(
     except ImportError as error:
         typer.echo(f"soonest: {error.name} is missing: pip install 'soonest[engine]'", err=True)
         raise typer.Exit(2) from None
-    if threads is not None:
-        torch.set_num_threads(threads)
     predicts = None
     if predictor is not None:
         from soonest.predict import Predictor
@@ -134,6 +144,8 @@ def engine(
 
         model = str(tiny.path())
     loaded = load(model, device=device, dtype=dtype, max_length=max_model_len, revision=revision)
+    if threads is not None or loaded.is_small:
+        torch.set_num_threads(threads or 1)
     settings = Settings(
         slots=slots,
         memory=memory,

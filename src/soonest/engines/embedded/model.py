@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_LENGTH = 8192
 """Longest prompt and answer together unless asked for more: the memory of a small machine."""
+SMALL_PARAMETERS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Model:
     ends: tuple[int, ...]
     usual: Sampling
     """How tokens are drawn where a request does not say: as the model's own generation config has it."""
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a second thread costs more than it brings."""
+        return bool(self.network.num_parameters() < SMALL_PARAMETERS)
 
     @property
     def vocabulary(self) -> int:

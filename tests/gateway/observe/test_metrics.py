@@ -1,6 +1,10 @@
 """A scrape parses, says what happened, and stays small whatever clients send."""
 
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_open
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
+from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from soonest.core import Forecast
 from soonest.gateway.observe import METRICS, Kind, Metrics
@@ -40,6 +44,23 @@ def test_every_metric_of_the_catalogue_is_in_a_scrape_of_a_busy_gateway(record, 
     for name, meaning in METRICS.items():
         said = f"{name}_count" if meaning.kind is Kind.HISTOGRAM else name
         assert said in names
+
+
+def parsed(parse, text):
+    return [(f.name, f.type, f.documentation, f.samples) for f in parse(text.decode()) if "process" not in f.name]
+
+
+@pytest.mark.parametrize("number", [0, True, 1.5, 1e-9, 1e300, float("inf"), -float("inf"), 123456789.0])
+def test_the_text_says_what_prometheus_client_would_write(record, number):
+    metrics = Metrics('quoted"\\ \n(policy)')
+    for model in ("tiny", 'a"b\\c', "é"):
+        live(metrics, record(), model)
+    watch_everything(metrics)
+    metrics.watch("soonest_time_saved_seconds", lambda: number)
+    ours, theirs = metrics.render()[0], generate_latest(metrics.registry)
+    assert parsed(parse_plain, ours) == parsed(parse_plain, theirs)
+    ours, theirs = metrics.render(OPEN)[0], generate_open(metrics.registry, version="1.0.0")
+    assert parsed(parse_open, ours) == parsed(parse_open, theirs)
 
 
 def test_openmetrics_is_spoken_to_who_asks_for_it():

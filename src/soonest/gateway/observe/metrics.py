@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from soonest.gateway.observe.catalogue import ENGINE, METRICS, MODEL, Kind
 from soonest.gateway.observe.series import OTHER, Series, fit
+from soonest.gateway.observe.text import OPEN, PLAIN, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,8 +76,8 @@ class Metrics(Collector):
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The text of a scrape and its content type, as the Accept header asks for."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+        open_metrics = "application/openmetrics-text" in accept
+        return text(self.registry.collect(), open_metrics=open_metrics), OPEN if open_metrics else PLAIN
 
     def collect(self) -> Iterator[Metric]:
         """Every metric in the catalogue's order; what prometheus_client asks for."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from soonest.core import Forecast, Record
 
 LONGEST_NAME = 128
+EXPORT_SECONDS = 2
+"""For a batch of spans, tries again included: a collector that is away must not hold up the end."""
 TRACEPARENT, TRACESTATE = b"traceparent", b"tracestate"
 CHAT, COMPLETION = "chat", "text_completion"
 """gen_ai.operation.name of the two scheduled paths."""
@@ -109,7 +111,7 @@ class Traces:
             raise ImportError("traces need OpenTelemetry: pip install 'soonest[otel]'") from error
         resource = Resource.create({"service.name": "soonest", "service.version": version})
         provider = TracerProvider(sampler=ParentBasedTraceIdRatio(share), resource=resource, shutdown_on_exit=False)
-        provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint)))
+        provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint, timeout=EXPORT_SECONDS)))
         return cls(provider, policy)
 
     def begin(self, operation: str, model: str, headers: Iterable[tuple[bytes, bytes]], request_id: str = "") -> Trace:

@@ -1,0 +1,219 @@
+"""When the database fails, serving goes on, what is lost is counted, and the journal works again with the database."""
+
+import asyncio
+import logging
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from soonest.data.journal import read_journal, read_notes
+from soonest.gateway.journal import journal, sqlite
+
+
+async def until(true, seconds=15.0):
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never was"
+        await asyncio.sleep(0.005)
+
+
+def test_a_locked_database_is_waited_for_and_what_overflows_is_counted(tmp_path, answered, monkeypatch, caplog):
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    path = tmp_path / "j.db"
+
+    async def go():
+        kept = journal(str(path), most=50)
+        kept.finished(answered(0))
+        await until(lambda: kept.committed == 1)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        for i in range(1, 201):
+            kept.finished(answered(i))
+            await asyncio.sleep(0.001)
+        await until(lambda: not kept.healthy)
+        assert kept.queued <= 50
+        lost = kept.lost
+        assert lost >= 150
+        other.execute("ROLLBACK")
+        other.close()
+        await until(lambda: kept.healthy)
+        kept.finished(answered(999))
+        await kept.close()
+        return kept, lost
+
+    with caplog.at_level(logging.WARNING, "soonest.gateway"):
+        kept, lost = asyncio.run(go())
+    assert kept.lost == lost
+    assert kept.committed == 202 - lost == len(read_journal(path))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "database is locked" in said[0]
+    assert f"works again; {lost} rows were lost" in said[1]
+
+
+def test_a_deleted_database_is_made_anew(tmp_path, answered):
+    path = tmp_path / "j.db"
+
+    async def go():
+        kept = journal(str(path))
+        kept.note("policy", "fcfs")
+        kept.finished(answered(0))
+        await until(lambda: kept.committed == 1)
+        for file in tmp_path.iterdir():
+            file.unlink()
+        kept.finished(answered(1))
+        await until(lambda: kept.committed == 2 and kept.healthy)
+        await kept.close()
+        return kept.lost
+
+    assert asyncio.run(go()) == 0
+    assert [row.id for row in read_journal(path)] == ["r1"]
+    assert read_notes(path) == {"policy": "fcfs"}
+
+
+def test_a_folder_that_went_and_came_back(tmp_path, answered):
+    folder = tmp_path / "there"
+    folder.mkdir()
+
+    async def go():
+        kept = journal(str(folder / "j.db"), most=10)
+        shutil.rmtree(folder)
+        for i in range(30):
+            kept.finished(answered(i))
+        await until(lambda: not kept.healthy)
+        folder.mkdir()
+        await until(lambda: kept.healthy)
+        await kept.close()
+        return kept
+
+    kept = asyncio.run(go())
+    assert kept.lost >= 10
+    assert kept.lost + kept.committed == 30
+    assert len(read_journal(folder / "j.db")) == kept.committed
+
+
+def test_strict_withholds_no_answer_while_the_database_fails(tmp_path, answered, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    path = tmp_path / "j.db"
+
+    async def go():
+        kept = journal(str(path), strict=True, most=5)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        said = [await asyncio.wait_for(kept.finished(answered(i)), 5) for i in range(20)]
+        other.execute("ROLLBACK")
+        other.close()
+        await until(lambda: kept.healthy)
+        said.append(await kept.finished(answered(99)))
+        await kept.close()
+        return kept, said
+
+    kept, said = asyncio.run(go())
+    assert said == [False] * 20 + [True]
+    assert kept.lost + kept.committed == 21
+    assert kept.lost >= 10
+
+
+def test_what_is_not_committed_at_the_end_is_lost_and_counted(tmp_path, answered, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    path = tmp_path / "j.db"
+
+    async def go():
+        kept = journal(str(path))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        kept.finished(answered(0))
+        start = time.monotonic()
+        await kept.close(0.3)
+        other.execute("ROLLBACK")
+        other.close()
+        kept.finished(answered(1))
+        return kept.lost, time.monotonic() - start
+
+    lost, took = asyncio.run(go())
+    assert lost == 2
+    assert took < 3
+
+
+FULL = """
+import asyncio, resource, sys, time
+from soonest.data.journal import Row, read_journal
+from soonest.gateway.journal import journal
+
+async def until(true):
+    end = time.monotonic() + 15
+    while not true():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.005)
+
+async def go(path):
+    kept = journal(path, most=200)
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    n = 0
+    while kept.lost < 100:
+        kept.finished(Row(f"r{n}", float(n), finished=n + 1.0, output_tokens=5, outcome="finished", prompt="x" * 900))
+        n += 1
+        await asyncio.sleep(0.001)
+    assert not kept.healthy and kept.queued <= 200, kept.queued
+    reason = kept.failure
+    lost = kept.lost
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await until(lambda: kept.healthy)
+    kept.finished(Row(f"r{n}", float(n), finished=n + 1.0, output_tokens=5, outcome="finished"))
+    await kept.close()
+    assert kept.lost == lost
+    assert kept.committed + kept.lost == n + 1
+    rows = read_journal(path)
+    assert len(rows) == kept.committed, (len(rows), kept.committed)
+    print(reason)
+
+asyncio.run(go(sys.argv[1]))
+"""
+
+
+def test_a_full_disk_loses_what_does_not_fit_and_no_more(tmp_path):
+    """A file may not grow beyond 400 kB, until it may."""
+    command = [sys.executable, "-W", "error", "-c", FULL, str(tmp_path / "j.db")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "disk" in done.stdout
+    with sqlite3.connect(tmp_path / "j.db") as base:
+        assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    base.close()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_stopped_and_started_again(server, answered):
+    server.empty()
+
+    async def go():
+        kept = journal(server.url, most=50)
+        kept.note("policy", "fcfs")
+        kept.finished(answered(0))
+        await until(lambda: kept.committed == 1)
+        await asyncio.to_thread(server.stop)
+        for i in range(1, 101):
+            kept.finished(answered(i))
+        await until(lambda: not kept.healthy)
+        lost = kept.lost
+        assert lost >= 50
+        assert kept.queued <= 50
+        await asyncio.to_thread(server.start)
+        await until(lambda: kept.healthy and kept.queued == 0)
+        kept.finished(answered(101))
+        await kept.close()
+        return kept, lost
+
+    kept, lost = asyncio.run(go())
+    assert kept.lost == lost
+    assert kept.lost + kept.committed == 102
+    rows = read_journal(server.url)
+    assert len(rows) == kept.committed
+    assert {row.run for row in rows} == {1}
+    assert read_notes(server.url) == {"policy": "fcfs"}

@@ -1,0 +1,5 @@
+"""Inside vLLM: its scheduler asks our policies, with no fork and no patch."""
+
+from soonest.engines.vllm.scheduler import Scheduler
+
+__all__ = ["Scheduler"]

@@ -1,0 +1,127 @@
+"""The peak of KV blocks to come, from what vLLM's requests hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vllm.v1.request import RequestStatus
+
+from soonest.core import Load
+
+if TYPE_CHECKING:
+    from vllm.v1.request import Request as VllmRequest
+
+    from soonest.core import Entry, Rules
+    from soonest.engines.vllm.scheduler import Scheduler
+    from soonest.engines.vllm.waiting import Call
+
+
+class Lookahead:
+    """`core.Load`, kept in step with vLLM: one tick a step, and whoever does not grow by a token in it entered anew.
+
+    Blocks that several requests share count once, and as held for good: an upper bound that is exact now. With several
+    groups of KV layers each counts as full attention.
+    """
+
+    def __init__(self, scheduler: Scheduler, rules: Rules, *, holds: bool) -> None:
+        self.scheduler, self.rules = scheduler, rules
+        self.load = Load(rules, holds=holds)
+        self.late = scheduler.vllm_config.max_concurrent_batches - 1
+        manager = scheduler.kv_cache_manager
+        self.shares = manager.enable_caching and len(manager.coordinator.single_type_managers) == 1
+        self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp)
+        self.fixed = 0
+        self._marks: dict[int, tuple[int, Call]] = {}
+        self._step = scheduler.current_step
+        self._events = -1
+        self._was_cut = False
+
+    def fits(self, call: Call, reserve: int) -> bool:
+        """Whether the peak stays within the cache if this request starts now and everyone runs to their reserve."""
+        self._follow()
+        limit = (self.rules.blocks or 0) - self.scheduler.kv_cache_manager.watermark_blocks - self.fixed
+        call.generated = call.source.num_output_tokens
+        shared = 0
+        if self.shares:
+            blocks = self.scheduler.kv_cache_manager.get_computed_blocks(call.source)[0].blocks[0]
+            shared = sum(block.ref_cnt > 1 for block in blocks)
+        return self.load.fits(self._entry(call, shared), reserve + self.late, limit)
+
+    def forget(self, call: Call) -> None:
+        """A running request is gone."""
+        if self._marks.pop(call.sequence, None) is not None:
+            self.load.remove(call)
+
+    def _follow(self) -> None:
+        scheduler, ticks = self.scheduler, self.scheduler.current_step - self._step
+        running = scheduler.running
+        if not ticks:
+            for request in reversed(running):  # who was admitted in this step stands last
+                if scheduler.calls[request.request_id].sequence in self._marks:
+                    return
+                self._see(request, cut=request in scheduler._inflight_prefills)  # noqa: SLF001 - our base class
+            return
+        self.load.advance(ticks)
+        self._step = scheduler.current_step
+        cut = self._cut_short() if scheduler._inflight_prefills else set()  # noqa: SLF001 - as above
+        changed = self.shares and self._events != scheduler.events
+        if changed or cut or self._was_cut or not self.steady or len(running) != len(self._marks):
+            self._events, self._was_cut = scheduler.events, bool(cut)
+            for _, call in list(self._marks.values()) if len(self._marks) > len(running) else ():
+                if call.source.status != RequestStatus.RUNNING:  # a session that waits for its next turn
+                    self.forget(call)
+            own = sum(self._see(request, cut=request.request_id in cut) for request in running)
+            if self.shares or scheduler.kv_holding_waiting:
+                pool = scheduler.kv_cache_manager.block_pool
+                self.fixed = max(0, pool.num_gpu_blocks - 1 - pool.get_num_free_blocks() - own)
+
+    def _see(self, request: VllmRequest, *, cut: bool) -> int:
+        """Enter a running request as it is now; the blocks that it holds alone, where that is tracked."""
+        call = self.scheduler.calls[request.request_id]
+        call.generated = request.num_output_tokens + request.num_output_placeholders
+        held, shared = self._blocks(request) if self.shares or self.scheduler.kv_holding_waiting else (0, 0)
+        entry = self._entry(call, shared)
+        mark = self.rules.held(entry.request.prompt_tokens, call.generated) - self.load.tick - cut
+        if self._marks.get(call.sequence, (None,))[0] != mark:
+            self.forget(call)
+            reserve = self.scheduler.guard.reserve(call)
+            self.load.add(entry, None if reserve is None else reserve + self.late)
+            if cut:
+                self.load.stall(entry)
+            self._marks[call.sequence] = mark, call
+        return held - shared
+
+    def _blocks(self, request: VllmRequest) -> tuple[int, int]:
+        """Blocks held, and how many of them others hold too: a prefix, so the first that is not ends it."""
+        managers = self.scheduler.kv_cache_manager.coordinator.single_type_managers
+        blocks = managers[0].req_to_blocks.get(request.request_id, ())
+        low, high = 0, len(blocks) if self.shares else 0
+        while low < high:
+            middle = (low + high) // 2
+            if blocks[middle].ref_cnt > 1:
+                low = middle + 1
+            else:
+                high = middle
+        return sum(len(m.req_to_blocks.get(request.request_id, ())) for m in managers), low
+
+    def _entry(self, call: Call, shared: int) -> Entry:
+        """The entry without what it shares, and with the tokens that speculation keeps room for."""
+        tokens = self.scheduler.num_lookahead_tokens - shared * self.rules.block_size
+        if not tokens:
+            return call
+        request = replace(call.request, prompt_tokens=call.request.prompt_tokens + tokens)
+        return replace(call, request=request)
+
+    def _cut_short(self) -> set[str]:
+        """Who computes in this step without its last token, or nothing: vLLM's own pass over the running, again."""
+        scheduler, cut = self.scheduler, set()
+        budget = scheduler.max_num_scheduled_tokens
+        most = scheduler.scheduler_config.long_prefill_token_threshold or budget
+        for request in scheduler.running:
+            need = request.num_tokens_with_spec + request.num_output_placeholders - request.num_computed_tokens
+            grant = min(need, most, budget)
+            budget -= grant
+            if grant < need:
+                cut.add(request.request_id)
+        return cut

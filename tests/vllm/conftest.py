@@ -1,0 +1,29 @@
+"""These tests run in an environment of their own, with vLLM in it: `make test-vllm`."""
+
+import os
+
+os.environ |= {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+}
+
+import pytest
+from models import config_only, model
+
+
+@pytest.fixture(scope="session")
+def facts(tmp_path_factory):
+    """A model's configuration without weights."""
+    return config_only(tmp_path_factory.mktemp("facts") / "model")
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory):
+    """A small model with random weights."""
+    return model(tmp_path_factory.mktemp("llama") / "model")

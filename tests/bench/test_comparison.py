@@ -1,16 +1,17 @@
 """Two real processes compared: paired, interleaved, drained, and honest."""
 
 import asyncio
+import math
 import sys
 
 import pytest
 
-from soonest.bench import Comparison, Contender, Endpoint, Plan
+from soonest.bench import Answer, Comparison, Contender, Endpoint, Plan, Ran
 from soonest.bench.printing import flat, oracle_shares, remarks, report
 from soonest.bench.servers import serving
 from soonest.core import SoonestError
 from soonest.data import sample
-from soonest.report import to_markdown
+from soonest.report import NOTHING_QUEUED, to_markdown
 
 FAKE = (sys.executable, "-m", "tests.fakes.engine")
 VLLM_KEYS = [
@@ -131,3 +132,9 @@ def test_a_child_that_does_not_start_says_why():
 
     with pytest.raises(SoonestError, match="no luck"):
         asyncio.run(run())
+
+
+@pytest.mark.parametrize(("queued_ms", "told"), [(0.0, True), (50.0, False), (math.nan, False)])
+def test_a_run_in_which_nothing_queued_says_so(queued_ms, told):
+    answer = Answer("a", 0.0, 0.0, queue_ms=queued_ms, times=[0.1, 0.2], last=0.2, finish="stop")
+    assert (NOTHING_QUEUED in report(Ran([answer], 0.0).summary())) == told

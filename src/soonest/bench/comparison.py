@@ -13,7 +13,7 @@ from soonest.core import SoonestError
 from soonest.report import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from soonest.bench.answer import Answer
     from soonest.bench.call import Endpoint
@@ -65,7 +65,7 @@ class Comparison:
 
     First comes a warm-up, one call at a time; then, where a load or an oracle needs it, a closed loop through the first
     contender, which measures what it sustains and how long every answer is. Both are greedy, so the lengths hold later.
-    `requests` in each run; without it as many as arrive in `seconds`.
+    `requests` in each run; without it as many as arrive in `seconds`. `ended` is called after each run.
     """
 
     contenders: Sequence[Contender]
@@ -81,17 +81,27 @@ class Comparison:
     slos: Mapping[str, float] = field(default_factory=dict)
     percentiles: Sequence[float] = (90, 99)
     late_share: float = LATE_SHARE
+    ended: Callable[[Run], None] = lambda _: None
     runs: list[Run] = field(default_factory=list)
     capacity: float | None = None
+    full: Ran | None = None
     alone: Alone | None = None
     interrupted: bool = False
 
     async def run(self, watch: Watch) -> None:
         """Measure all; interrupted, keep what there is."""
+        await self.prepare(watch)
+        await self.repeat(watch)
+
+    async def prepare(self, watch: Watch) -> None:
+        """Warm up; measure, where it is needed, what is sustained and how long answers are."""
         async with Load(self.contenders[0].endpoint, watch.heard) as first:
             await self._warm_up(first, watch)
             if self.loads or any(contender.oracle for contender in self.contenders):
                 await self._measure(first, watch)
+
+    async def repeat(self, watch: Watch) -> None:
+        """The repetitions, one by one, so that what there is is always paired."""
         for repetition in range(self.plan.repetitions):
             for load in self.loads or (None,):
                 await self._repeat(load, repetition, watch)
@@ -121,7 +131,7 @@ class Comparison:
         watch.begin(f"closed loop, {self.concurrency} under way", len(calls))
         ran = await load.closed_loop(calls, self.concurrency, seconds=self.pass_seconds, name="pass")
         self._check(ran, watch)
-        self.capacity = sustained(ran)
+        self.capacity, self.full = sustained(ran), ran
         lengths = {int(name.rpartition("-")[2]): tokens for name, tokens in ran.lengths().items() if tokens}
         self.plan = self.plan.counted(lengths)
         watch.say(f"sustained in a closed loop: {self.capacity:.3g} requests/s, over {len(lengths)} requests")
@@ -154,6 +164,7 @@ class Comparison:
             )
             speed = requests / float(at[-1]) if at[-1] > 0 else math.inf
             self.runs.append(Run(contender.label, load, speed, repetition, ran, summary))
+            self.ended(self.runs[-1])
             if self.engine is not None and not self.interrupted:
                 await idle(self.engine, QUIET_SECONDS)
 

@@ -19,6 +19,10 @@ TOLD = "predictor"
 SILENT = {"oracle", "none"}
 """Forecasts that need no predictor: the client tells them, or nobody does."""
 
+UNASKED = "constant"
+"""The cheapest predictor, for a gateway whose policy asks none or is told by the client."""
+QUIET = ("--port", "0", "--journal", "none", "--log-level", "warning", "--log-share", "0")
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -33,19 +37,9 @@ class Gateway:
         return self.arm.policy if self.arm.forecast == TOLD or self.arm.policy == "fcfs" else self.arm.label
 
     def words(self, engine: str, flags: str) -> list[str]:
-        """Of the command that starts it."""
-        predictor = [] if self.folder is None else ["--predictor", self.folder]
-        return [
-            "serve",
-            "--engine",
-            engine,
-            "--policy",
-            self.arm.policy,
-            "--port",
-            "0",
-            *predictor,
-            *shlex.split(flags),
-        ]
+        """Of the command that starts it; flags that are given last win."""
+        words = ["serve", "--engine", engine, "--policy", self.arm.policy, "--predictor", self.folder or UNASKED]
+        return [*words, *QUIET, *shlex.split(flags)]
 
 
 def gateways(words: Sequence[str], named: Mapping[str, str], shipped: str | None) -> list[Gateway]:

@@ -145,6 +145,9 @@ def _check(
         raise SimulationError("give a MODEL to start, or an --engine that runs")
     if rate is not None and loads:
         raise SimulationError("give one of --request-rate and --load")
+    for name, address in (("--url", url), ("--engine", engine)):
+        if address is not None and not address.startswith(("http://", "https://")):
+            raise SimulationError(f"{name} {address} is no URL: give one such as http://127.0.0.1:8000")
     for speed in (*loads, *(() if rate is None else (rate,))):
         if not speed > 0:
             raise SimulationError(f"a load or rate must be positive, got {speed:g}")

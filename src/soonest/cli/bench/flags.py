@@ -15,7 +15,7 @@ TARGET, REQUESTS, POLICIES, RUNS, OUTPUT = "Target", "Requests", "Policies", "Ru
 Model = Annotated[
     str | None,
     typer.Argument(
-        help="Model folder or id for the engine that is started; without it the shipped tiny one.", metavar="[MODEL]"
+        help="Model folder or id for the engine that is started; without it the shipped tiny one.", metavar="MODEL"
     ),
 ]
 Url = Annotated[

@@ -64,7 +64,7 @@ def document(comparison: Comparison, conditions: Mapping[str, object], *, detail
     from soonest.bench.printing import flat, machine, versions
 
     return {
-        "command": _command(sys.argv[1:]),
+        "command": command(sys.argv[1:]),
         "versions": versions(),
         "machine": machine(),
         "conditions": {**conditions, "capacity": comparison.capacity, "interrupted": comparison.interrupted},
@@ -82,7 +82,7 @@ def write_records(folder: Path, comparison: Comparison) -> None:
         write_csv(folder / f"{run.label.replace('/', '_')}{load}-{run.repetition}.csv", run.ran.records)
 
 
-def _command(words: list[str]) -> str:
+def command(words: list[str]) -> str:
     """The command without a secret."""
     shown = list(words)
     for number, word in enumerate(words):

@@ -1,0 +1,158 @@
+"""`soonest bench`: what it refuses before anything starts, and what it leaves behind."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+from tests.fakes.engine import running
+
+from soonest.cli.bench import arms, output
+from soonest.core import SimulationError
+
+BENCH = [sys.executable, "-c", "from soonest.cli import main; main()", "bench"]
+
+
+@pytest.fixture
+def soonest(soonest):
+    """`soonest bench`."""
+    return partial(soonest, "bench")
+
+
+@pytest.fixture(scope="module")
+def engine():
+    with running(slots=4, step_ms=1) as fake:
+        yield fake
+
+
+@pytest.fixture
+def prompts(tmp_path):
+    """A file of 60 prompts."""
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(
+        "".join(json.dumps({"prompt": f"{i} tokens={1 + i % 30}", "output_tokens": 4}) + "\n" for i in range(60))
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--url", "http://a", "--compare", "fcfs"], "give --engine URL instead of --url"),
+        (["--url", "http://a", "--engine", "http://b"], "give --engine URL instead of --url"),
+        (["some/model", "--engine", "http://b"], "give a MODEL to start, or an --engine that runs"),
+        (["--url", "http://a", "--load", "0.9", "--request-rate", "2"], "one of --request-rate and --load"),
+        (["--url", "http://a", "--load", "0"], "must be positive"),
+        (["--url", "http://a", "--arrivals", "replay"], "add --trace"),
+        (["--url", "http://a", "--ignore-eos"], "add --prompts FILE"),
+        (["--url", "http://a", "--extra-body", "[1]"], "takes a JSON object"),
+        (["--url", "http://a", "--metric-percentiles", "most"], "takes numbers between commas"),
+        (["--url", "http://a", "--goodput", "jct:5"], "no SLO jct"),
+        (["--url", "http://a", "--json", "nowhere/out.json"], "there is no folder nowhere"),
+        (["--engine", "http://a", "--compare", "fcfs,shortest"], "shortest needs forecasts: add --predictor DIR"),
+        (["--engine", "http://a", "--compare", "fcfs,shortest@mine"], "add --predictor mine=DIR"),
+        (["--engine", "http://a", "--compare", "fcfs,nonsense@oracle"], "no policy 'nonsense'"),
+        (["--url", "a"], "is no URL"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_starts(soonest, words, told):
+    code, out, said = soonest(*words)
+    assert (code, out) == (2, "")
+    assert told in said.splitlines()[-1]
+
+
+def test_an_endpoint_that_is_not_there_is_a_line(soonest):
+    code, out, said = soonest("--url", "http://127.0.0.1:9")
+    assert (code, out) == (2, "")
+    assert "does not answer" in said
+
+
+def test_a_run_prints_vllm_s_report_and_writes_json_and_csv(soonest, engine, prompts, tmp_path):
+    code, out, _ = soonest(
+        "--url", engine.url, "--prompts", prompts, "--request-rate", 200, "-n", 60, "--json", "out.json",
+        "--save-detailed", "--records", "records", "--goodput", "e2el:60000", "--api-key", "secret",
+    )  # fmt: skip
+    assert code == 0
+    assert out.startswith(
+        "============ Serving Benchmark Result ============\nSuccessful requests:" + " " * 21 + "60\n"
+    )
+    document = json.loads((tmp_path / "out.json").read_text())
+    (run,) = document["runs"]
+    assert (run["completed"], run["failed"], run["num_prompts"]) == (60, 0, 60)
+    assert run["request_goodput"] == pytest.approx(run["request_throughput"])
+    assert sorted(run["output_lens"]) == sorted(1 + i % 30 for i in range(60))
+    assert "secret" not in json.dumps(document)
+    with (tmp_path / "records" / "fake-0.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 60
+
+
+def test_several_loads_and_repetitions_are_tables(soonest, engine, prompts):
+    code, out, said = soonest(
+        "--url", engine.url, "--prompts", prompts, "-l", 0.5, "-l", 0.9, "-r", 2, "-n", 40, "--concurrency", 8,
+        "--markdown",
+    )  # fmt: skip
+    assert code == 0
+    assert "sustained in a closed loop: " in said
+    assert [out.count(f"load {load} of ") for load in (0.5, 0.9)] == [1, 1]
+    assert out.count("| policy |") == 2
+
+
+def test_failures_are_told_and_the_command_goes_on(soonest, engine, tmp_path):
+    lines = [{"prompt": f"{i} tokens=3" + (" fault=status:500" if i >= 20 else "")} for i in range(30)]
+    (tmp_path / "some.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    code, out, _ = soonest("--url", engine.url, "--prompts", "some.jsonl", "-n", 30, "--request-rate", 300)
+    assert code == 0
+    assert "fake: failed and in no latency: 10 x HTTP 500." in out
+
+
+def test_lengths_of_a_trace_are_asked_for(soonest, engine, tmp_path):
+    code, _, _ = soonest(
+        "--url", engine.url, "--trace", "sample", "-n", 20, "--arrivals", "burst", "--json", "out.json",
+    )  # fmt: skip
+    assert code == 0
+    (run,) = json.loads((tmp_path / "out.json").read_text())["runs"]
+    assert run["completed"] == 20
+    assert run["max_concurrent_requests"] > 4
+
+
+def test_ctrl_c_prints_what_there_is(engine, prompts):
+    words = ["--url", engine.url, "--prompts", str(prompts), "-n", "60", "--request-rate", "15", "--arrivals", "fixed"]
+    child = subprocess.Popen([*BENCH, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    before = engine.seen()["requests"]
+    while engine.seen()["requests"] < before + 20:  # warmed up, and some
+        time.sleep(0.05)
+        assert child.poll() is None
+    os.kill(child.pid, signal.SIGINT)
+    out, _ = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert "Successful requests:" in out
+    assert "fake: interrupted; only what had left is counted." in out
+
+
+def test_arms_are_told_what_they_name():
+    made = arms.gateways(["fcfs,shortest,shortest@oracle,a_max@mine,shortest@none"], {"mine": "m"}, "shipped")
+    assert [(g.label, g.folder) for g in made] == [
+        ("fcfs", None),
+        ("shortest", "shipped"),
+        ("shortest@oracle", None),
+        ("a_max@mine", "m"),
+        ("shortest@none", None),
+    ]
+    words = made[1].words("http://e", "--in-flight 4")
+    assert words[:5] == ["serve", "--engine", "http://e", "--policy", "shortest"]
+    assert words[-2:] == ["--in-flight", "4"]
+    assert "shipped" in words
+    with pytest.raises(SimulationError, match="add --predictor DIR"):
+        arms.gateways(["shortest"], {}, None)
+
+
+def test_a_secret_is_not_in_the_command():
+    assert (
+        output.command(["bench", "--api-key", "s3", "--api-key=s4", "-n", "3"])
+        == "soonest bench --api-key ... --api-key=... -n 3"
+    )

@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from soonest.core import Forecast, Outcome
+from soonest.core import Forecast, Outcome, SoonestError
 from soonest.gateway.observe import Traces
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -141,5 +141,5 @@ def test_a_gateway_without_traces_loads_no_opentelemetry():
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(ImportError, match=r"pip install 'soonest\[otel\]'"):
+    with pytest.raises(SoonestError, match=r"pip install 'soonest\[otel\]'"):
         Traces.to("http://127.0.0.1:1", "fcfs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Self
 
-from soonest.core import Outcome
+from soonest.core import Outcome, SoonestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +99,7 @@ class Traces:
         A `share` of the traces that begin here is sent; one that a client began is sent if it was sampled there.
 
         Raises:
-            ImportError: OpenTelemetry is not installed; the message says how.
+            SoonestError: OpenTelemetry is not installed; the message says how.
         """
         try:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
@@ -108,7 +108,7 @@ class Traces:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
             from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
         except ImportError as error:
-            raise ImportError("traces need OpenTelemetry: pip install 'soonest[otel]'") from error
+            raise SoonestError("traces need OpenTelemetry: pip install 'soonest[otel]'") from error
         resource = Resource.create({"service.name": "soonest", "service.version": version})
         provider = TracerProvider(sampler=ParentBasedTraceIdRatio(share), resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint, timeout=EXPORT_SECONDS)))

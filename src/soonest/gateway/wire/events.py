@@ -13,8 +13,8 @@ BOUNDARY: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 LINE: Final = re.compile(rb"\r\n|\n|\r")
 LONGEST_BOUNDARY: Final = 4  # bytes
 MOST_HELD: Final = 1 << 20  # bytes; an event that is longer goes out in parts, unread
-PLAIN: Final = (b'"finish_reason"', b'"usage"')  # null in most events
-TELLING: Final = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b'"error"', b"[DONE]")
+FINISH: Final = (b'"finish_reason"', b'"finish_reason":null', b'"finish_reason": null')
+USAGE: Final = (b'"usage"', b'"usage":null', b'"usage": null')
 
 
 class Events:
@@ -56,6 +56,9 @@ class Events:
 
     def _look(self, whole: bytes) -> bytes:
         """Count the events, parse those that may tell something, drop one."""
+        if self.chunks and _dull(whole):
+            self.chunks += _count(whole, len(whole))
+            return whole
         start = _first_telling(whole) if self.chunks else 0
         self.chunks += _count(whole, start)
         kept = [whole[:start]]
@@ -100,25 +103,26 @@ def _speaks(choice: dict[str, Any]) -> bool:
     return any(said.get(name) for name in said if name not in {"role", "index", "finish_reason"})
 
 
-def _first_telling(whole: bytes) -> int:
-    """Where the first event begins that may tell more than a token; the length if none does."""
-    if not any(map(whole.count, (b'"error"', b"[DONE]"))) and all(_all_null(whole, name) for name in PLAIN):
-        return len(whole)
-    places = [at for at in map(whole.find, TELLING) if at >= 0]
-    if not places or b"\r" in whole or not all(_known(whole, name) for name in PLAIN):
-        return 0
-    return whole.rfind(b"\n\n", 0, min(places)) + 2 if b"\n\n" in whole[: min(places)] else 0
+def _dull(whole: bytes) -> bool:
+    """Whether its events tell of tokens alone."""
+    return not (b'"error"' in whole or b"[DONE]" in whole) and _null(whole, *FINISH) and _null(whole, *USAGE)
 
 
-def _all_null(whole: bytes, name: bytes) -> bool:
+def _null(whole: bytes, name: bytes, close: bytes, spaced: bytes) -> bool:
+    """Whether all members of this name are null, in one of two spellings."""
     named = whole.count(name)
-    return not named or named == whole.count(name + b":null") or named == whole.count(name + b": null")
+    return not named or named == whole.count(close) or named == whole.count(spaced)
 
 
-def _known(whole: bytes, name: bytes) -> bool:
-    """Whether all members of this name are spelled in a way that is looked for."""
-    ways = (b":null", b": null", b':"', b': "', b":{", b": {")
-    return whole.count(name) == sum(whole.count(name + way) for way in ways)
+def _first_telling(whole: bytes) -> int:
+    """Where the first event begins that may tell more than a token; found by halving what is not dull."""
+    start, end = 0, len(whole)
+    while (middle := whole.find(b"\n\n", (start + end) // 2, end - 2)) >= 0:
+        if _dull(whole[start : middle + 2]):
+            start = middle + 2
+        else:
+            end = middle + 2
+    return start
 
 
 def _count(whole: bytes, end: int) -> int:

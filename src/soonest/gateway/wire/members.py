@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ MEMBER: Final = re.compile(
     % {b"space": SPACE, b"string": STRING},
     re.DOTALL,
 )
-INSIDE: Final = re.compile(rb'[^][{}"]*+(?:%b|([{[])|([]}]))' % STRING, re.DOTALL)
+BRACKET: Final = re.compile(rb'(?:[^][{}"]++|%b)*+(?:[{[]|([]}]))' % STRING, re.DOTALL)
 BLANK: Final = b" \t\n\r"
 
 
@@ -47,18 +48,17 @@ class Scanner:
         """The bytes with the tree's values set: a leaf is the value's bytes, a node an object's members."""
         raw = self.raw
         end = len(raw.rstrip(BLANK))
+        if self._absent(tree):
+            place = end - 1
+            return b"".join((raw[:place], self._added(end, tree).new, raw[place:]))
         edits: list[Edit] = []
-        if self._hidden(tree):
-            edits.append(self._added(end, tree))
-        else:
-            start = len(raw) - len(raw.lstrip(BLANK))
-            self._set(Span(start, end), tree, edits)
+        self._set(Span(len(raw) - len(raw.lstrip(BLANK)), end), tree, edits)
         return _applied(raw, edits)
 
-    def _hidden(self, tree: Mapping[str, Any]) -> bool:
+    def _absent(self, tree: Mapping[str, Any]) -> bool:
         """None of the names stands anywhere, not even in an escape's clothes: no need to look closer."""
         raw = self.raw
-        return b"\\u" not in raw and not any(not name.isidentifier() or _quoted(name) in raw for name in tree)
+        return b"\\u" not in raw and all(name.isidentifier() and _quoted(name) not in raw for name in tree)
 
     def _set(self, span: Span, tree: Mapping[str, Any], edits: list[Edit]) -> None:
         """Edits that set the tree's values in the object at `span`."""
@@ -102,29 +102,29 @@ class Scanner:
 
     def _closed(self, at: int) -> int:
         """Where the object or list ends whose opening bracket stands right before `at`."""
-        raw, depth, match = self.raw, 1, INSIDE.match
+        raw, depth, match = self.raw, 1, BRACKET.match
         while depth:
-            token = match(raw, at)
-            if token is None:
+            bracket = match(raw, at)
+            if bracket is None:
                 raise ValueError("brackets that never close")
-            at = token.end()
-            if token[1]:
-                depth += 1
-            elif token[2]:
-                depth -= 1
+            at = bracket.end()
+            depth += -1 if bracket.lastindex else 1
         return at
 
 
+@lru_cache(256)
 def _quoted(name: str) -> bytes:
     """A name as JSON writes it plainly; two spellings of one name are alike after reading."""
     return json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _written(tree: Mapping[str, Any]) -> bytes:
-    members = (
-        _quoted(name) + b":" + (value if isinstance(value, bytes) else _written(value)) for name, value in tree.items()
-    )
-    return b"{" + b",".join(members) + b"}"
+    pieces = []
+    for name, value in tree.items():
+        pieces += [b",", _quoted(name), b":", value if type(value) is bytes else _written(value)]
+    pieces[0] = b"{"
+    pieces.append(b"}")
+    return b"".join(pieces)
 
 
 def _applied(raw: bytes, edits: list[Edit]) -> bytes:

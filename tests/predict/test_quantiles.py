@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soonest.core import Forecast
-from soonest.predict.quantiles import LEVELS, LONGEST, forecast, loss, quantile_rows
+from soonest.predict.quantiles import LEVELS, LONGEST, forecast, loss, quantile_row, quantile_rows
 
 ANY = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-5, 1 << 40).map(float)
 
@@ -50,3 +50,10 @@ def test_the_loss_is_least_for_the_true_law():
         other = forecast((factor * np.quantile(tokens, LEVELS)).tolist(), LONGEST)
         assert np.mean([loss(exact, int(t)) for t in tokens]) < np.mean([loss(other, int(t)) for t in tokens])
     assert loss(Forecast.exact(7), 7) == 0
+
+
+@given(st.lists(st.floats(-5, 1e9), min_size=5, max_size=5))
+def test_a_row_of_plain_numbers_is_the_row_of_an_array(row):
+    levels = (0.05, 0.2, 0.5, 0.8, 0.95)
+    found = np.maximum.accumulate(quantile_row(row, levels))
+    assert found == pytest.approx(quantile_rows(np.array([row]), levels)[0], rel=1e-12)

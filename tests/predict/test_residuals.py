@@ -56,7 +56,7 @@ def test_what_cannot_fall_out_above_falls_out_below():
 
 @pytest.mark.parametrize("share", [0.03, 0.05, 0.07, 0.1, 0.2])
 def test_the_promise_holds_however_many_answers_a_limit_cuts(share):
-    """Also where the share cut is close to what may fall out above, and chance decides if the upper end is the limit."""
+    """Also where about as many are cut as may fall out above, so that chance decides whether the limit is the end."""
     chance, inside = np.random.default_rng(0), []
     for _ in range(1000):
         rows = chance.normal(size=400)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
+from operator import add, le, mul
 from typing import TYPE_CHECKING, Self
 
 from soonest.core.errors import ForecastError
@@ -46,16 +48,17 @@ class Forecast:
         levels, tokens = self.levels, self.tokens
         if not 2 <= len(levels) <= MAX_LEVELS or len(levels) != len(tokens):
             raise ForecastError(f"need 2 to {MAX_LEVELS} levels and as many token counts, got {levels} and {tokens}")
-        if levels[0] != 0 or levels[-1] != 1 or not all(a < b for a, b in pairwise(levels)):
+        widths = _half_widths(tuple(levels))
+        if not widths:
             raise ForecastError(f"levels must increase strictly from 0 to 1, got {levels}")
-        if not all(a <= b for a, b in pairwise(tokens)) or not 0 <= tokens[0] <= tokens[-1] <= MAX_TOKENS:
+        if not all(map(le, tokens, tokens[1:])) or not 0 <= tokens[0] <= tokens[-1] <= MAX_TOKENS:
             raise ForecastError(f"token counts must not decrease and lie in 0..{MAX_TOKENS}, got {tokens}")
         if not 0 <= self.low <= self.high <= MAX_TOKENS:
             raise ForecastError(f"need 0 <= low <= high <= {MAX_TOKENS}, got {self.low} and {self.high}")
         if self.coverage is not None and not 0 < self.coverage <= 1:
             raise ForecastError(f"coverage is a share in (0, 1], got {self.coverage}")
-        pieces = ((b - a) * (s + t) / 2 for (a, b), (s, t) in zip(pairwise(levels), pairwise(tokens), strict=True))
-        mean = min(max(math.fsum(pieces), tokens[0]), tokens[-1])  # rounding must not leave the support
+        area = math.fsum(map(mul, widths, map(add, tokens, tokens[1:])))
+        mean = min(max(area, tokens[0]), tokens[-1])  # rounding must not leave the support
         object.__setattr__(self, "expected", float(mean))
 
     @classmethod
@@ -156,3 +159,11 @@ class Forecast:
         tokens.append(max(self.tokens[-1], least))
         low, high = max(self.low, least), max(self.high, least)
         return Forecast(tuple(levels), tuple(tokens), low, high, known=self.known)
+
+
+@lru_cache(maxsize=256)
+def _half_widths(levels: tuple[float, ...]) -> tuple[float, ...]:
+    """Half of the distance from each level to the next; none unless they increase from 0 to 1. A host uses few sets."""
+    if levels[0] != 0 or levels[-1] != 1 or not all(a < b for a, b in pairwise(levels)):
+        return ()
+    return tuple((b - a) / 2 for a, b in pairwise(levels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ FIVE: Final = LEVELS.index(0.05)
 ROUNDING: Final = 1e-6
 LONGEST: Final = 1 << 20
 """Tokens no forecast goes beyond."""
+LONGEST_LOG: Final = math.log(LONGEST)
 
 
 def forecast(
@@ -32,18 +34,17 @@ def forecast(
     there is none; without an interval they are the 5 % and 95 % quantiles and promise nothing.
     """
     top = float(max(1, min(limit, LONGEST)))
-    counts, last = [], 1.0
-    for count in tokens:
-        last = min(max(last, count), top)  # in this order: a count that is no number changes nothing
-        counts.append(last)
+    growing = accumulate(tokens, max, initial=1.0)  # the largest so far: a count that is no number changes nothing
+    next(growing)
+    counts = tuple([min(top, count) for count in growing])
     if interval is None:
-        return Forecast(LEVELS, tuple(counts), int(counts[FIVE]), math.ceil(counts[-1 - FIVE]))
+        return Forecast(LEVELS, counts, int(counts[FIVE]), math.ceil(counts[-1 - FIVE]))
     low = min(max(0.0, interval[0]), top)
     high = min(max(low, interval[1]), top)
     least, most = math.ceil(low - ROUNDING), math.floor(high + ROUNDING)
     if least > most:
         least = most = round((low + high) / 2)
-    return Forecast(LEVELS, tuple(counts), least, most, coverage)
+    return Forecast(LEVELS, counts, least, most, coverage)
 
 
 def at_levels(made: Forecast) -> Sequence[float]:
@@ -59,7 +60,14 @@ def quantile_rows(tokens: NDArray[np.float64], levels: Sequence[float]) -> NDArr
     logs = np.log(np.maximum(np.sort(tokens, axis=1), 1.0))
     left, share = _between(tuple(levels))
     rows = logs.take(left, axis=1) * (1 - share) + logs.take(left + 1, axis=1) * share
-    return np.asarray(np.exp(np.maximum.accumulate(rows.clip(0, math.log(LONGEST)), axis=1)))
+    return np.asarray(np.exp(np.maximum.accumulate(rows.clip(0, LONGEST_LOG), axis=1)))
+
+
+def quantile_row(tokens: Sequence[float], levels: tuple[float, ...]) -> list[float]:
+    """One row of `quantile_rows`, of plain numbers, which is quicker; not made monotone yet."""
+    logs = [math.log(max(count, 1.0)) for count in sorted(tokens)]
+    steps = zip(*_steps(levels), strict=True)
+    return [math.exp(min(max(logs[i] * (1 - s) + logs[i + 1] * s, 0.0), LONGEST_LOG)) for i, s in steps]
 
 
 def loss(made: Forecast, tokens: int) -> float:
@@ -71,6 +79,13 @@ def loss(made: Forecast, tokens: int) -> float:
     counts = np.asarray(made.tokens[1:-1] or (made.expected,))
     short = math.log1p(tokens) - np.log1p(counts)
     return float(np.maximum(levels * short, (levels - 1) * short).mean())
+
+
+@cache
+def _steps(levels: tuple[float, ...]) -> tuple[list[int], list[float]]:
+    """`_between` as plain numbers."""
+    left, share = _between(levels)
+    return left.tolist(), share.tolist()
 
 
 @cache

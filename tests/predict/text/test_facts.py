@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from soonest.core import Message, Prompt
 from soonest.predict.text.facts import COLUMNS, SIGNS, facts
-from soonest.predict.text.tokens import ends, texts
+from soonest.predict.text.tokens import Tokens, ends
 
 ASKED = 8 + len(SIGNS)
 BEFORE = ASKED + 16
@@ -24,16 +24,24 @@ TURNS = st.lists(
 
 
 def rows(*prompts):
-    views = [ends(p.text) for p in prompts]
-    return facts(prompts, views, texts(views))
+    return np.array([facts(p, ends(p.text), Tokens.of(ends(p.text))) for p in prompts])
 
 
-@given(st.lists(st.builds(Prompt, TURNS.map(tuple), max_tokens=st.integers(1, 1 << 20)), min_size=1, max_size=4))
-def test_facts_are_finite_numbers_the_same_alone_and_together(prompts):
-    found = rows(*prompts)
-    assert found.shape == (len(prompts), COLUMNS)
+@given(st.builds(Prompt, TURNS.map(tuple), max_tokens=st.integers(1, 1 << 20)))
+def test_facts_are_finite_numbers(prompt):
+    found = rows(prompt)
+    assert found.shape == (1, COLUMNS)
     assert np.isfinite(found).all()
-    assert (found == np.concatenate([rows(p) for p in prompts])).all()
+
+
+@given(st.text())
+def test_signs_and_wide_characters_and_capitals_are_counted(text):
+    found = rows(Prompt.of(text))[0]
+    lower = text.lower()
+    signs = [math.log1p(lower.count(sign) + (sign == "\n")) for sign in sorted(SIGNS)]
+    assert found[6 : 6 + len(SIGNS)].tolist() == signs
+    assert found[5] == math.log1p(sum(ord(character) > 0x7F for character in lower))
+    assert found[ASKED + 8 + 5] == sum(map(str.isupper, text[:200])) / (len(text[:200]) + 1)
 
 
 def test_a_number_of_words_asked_for_is_told_apart_from_other_numbers():

@@ -37,7 +37,6 @@ KINDS: Final = {
     "roots": ("i", 1),
     "outputs": ("i", 1),
 }
-DEEPEST: Final = 64
 MOST: Final = 64
 """Linear models."""
 WIDE: Final = {"f": np.float64, "i": np.intp, "u": np.uint32}
@@ -80,9 +79,10 @@ def load(folder: Path) -> Model:
     idf, weights = np.zeros(SIZE, np.float32), np.zeros((SIZE, len(wide["offsets"])), np.float32)
     idf[wide["places"]], weights[wide["places"]] = found["rarity"], found["weights"]
     names = Names(found["names"].astype(np.uint32), wide["means"][:-1], float(wide["means"][-1]))
-    trees = Trees(*(wide[part] for part in ("features", "thresholds", "children", "leaves", "roots", "outputs")))
-    if trees.depth > DEEPEST:
-        raise PredictorError(f"{folder / 'weights.npz'}: its trees are {trees.depth} deep; ours are at most {DEEPEST}")
+    try:
+        trees = Trees(*(wide[part] for part in ("features", "thresholds", "children", "leaves", "roots", "outputs")))
+    except ValueError as error:
+        raise PredictorError(f"{folder / 'weights.npz'}: {error}") from None
     return Model(
         names,
         Linear(idf, weights, wide["offsets"]),

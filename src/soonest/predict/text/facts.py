@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -12,16 +13,11 @@ import numpy as np
 from soonest.core.forecast import MAX_TOKENS
 from soonest.core.request import DEFAULT_MAX_TOKENS
 from soonest.predict.text.ngrams import grams
-from soonest.predict.text.tokens import DIGIT, SIGN, WORD, ends, texts
+from soonest.predict.text.tokens import DIGIT, SIGN, WORD, Tokens, ends
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
     from soonest.core import Prompt
     from soonest.predict.text.ngrams import Grams
-    from soonest.predict.text.tokens import Texts
 
 SIGNS: Final = "?!.,:;\"'()[]{}<>=+-*/\\#`|_&%$\n"
 WORDS: Final = "a one single two few three several four five six seven eight nine ten twelve fifteen twenty"
@@ -39,33 +35,26 @@ UNITS: Final = ("word", "sent", "line", "para", "page")
 COLUMNS: Final = 4 + 2 + len(SIGNS) + 2 + 8 + 8 + 13
 
 
-def facts(prompts: Sequence[Prompt], views: Sequence[str], texts: Texts) -> NDArray[np.float64]:
-    """A row of `COLUMNS` numbers for each prompt, all finite."""
-    rows = np.array([[*_asked(view), *_form(p, view), *_before(p)] for p, view in zip(prompts, views, strict=True)])
-    return np.concatenate([_counts(texts), rows], axis=1)
+def facts(prompt: Prompt, view: str, text: Tokens) -> list[float]:
+    """`COLUMNS` numbers, all finite."""
+    return [*_counts(text), *_asked(text.lower), *_form(prompt, view), *_before(prompt)]
 
 
-def _counts(texts: Texts) -> NDArray[np.float64]:
+def _counts(text: Tokens) -> list[float]:
     """Logs of how many characters and tokens of each kind there are, and of each sign."""
-    count = texts.count
-    kinds = np.bincount(texts.place * 4 + texts.kinds, minlength=4 * count).reshape(count, 4)
-    tokens = np.bincount(texts.owner, minlength=count)
-    signs = np.searchsorted(_SORTED, texts.codes).clip(max=len(_SORTED) - 1)
-    hit = _SORTED[signs] == texts.codes
-    marks = np.bincount(texts.place[hit] * len(_SORTED) + signs[hit], minlength=len(_SORTED) * count)
-    letters = np.maximum(kinds[:, WORD], 1)
-    wide = np.bincount(texts.place[texts.codes > 0x7F], minlength=count)
-    rows = [kinds, tokens[:, None], wide[:, None], marks.reshape(count, -1)]
-    logs = np.log1p(np.concatenate(rows, axis=1).astype(np.float64))
-    shares = np.stack([kinds[:, DIGIT] / letters, letters / np.maximum(tokens - kinds[:, SIGN], 1)], axis=1)
-    return np.concatenate([logs, shares], axis=1)
+    kinds: list[int] = np.bincount(text.kinds, minlength=4).tolist()
+    lower, tokens, letters = text.lower, len(text.starts), max(kinds[WORD], 1)
+    wide = 0 if lower.isascii() else sum(character > "\x7f" for character in lower)
+    marks = map(lower.count, _SORTED)
+    logs = map(math.log1p, (*kinds, tokens, wide, lower.count("\n") + 1, *marks))
+    return [*logs, kinds[DIGIT] / letters, letters / max(tokens - kinds[SIGN], 1)]
 
 
-def _asked(view: str) -> list[float]:
+def _asked(lower: str) -> list[float]:
     """How much of what is asked for: "in 100 words", "five ways"; then the first number and the largest."""
     units = dict.fromkeys((*UNITS, "things"), 0.0)
     counts = []
-    for word, unit in ASKED.findall(view.lower()):
+    for word, unit in ASKED.findall(lower):
         number = float(NUMBERS.get(word, word))
         if number >= 2 and word not in {"few", "several"}:
             counts.append(number)
@@ -85,10 +74,17 @@ def _form(prompt: Prompt, view: str) -> list[float]:
         math.log1p(len(view) - len(lines[0])),
         math.log1p(len(view) - colon - 1) if colon >= 0 else -1.0,
         math.log1p(len(lines[-1])),
-        float(sum(map(str.isupper, view[:200]))) / (len(view[:200]) + 1),
+        _capitals(view[:200]),
         float(sum(OPTION.match(line) is not None for line in lines)),
         float(sum(BULLET.match(line) is not None for line in lines)),
     ]
+
+
+def _capitals(start: str) -> float:
+    """The share of capitals."""
+    if start.isascii():
+        return (len(start) - len(start.encode().translate(None, _CAPITALS))) / (len(start) + 1)
+    return sum(map(str.isupper, start)) / (len(start) + 1)
 
 
 def _before(prompt: Prompt) -> list[float]:
@@ -122,14 +118,15 @@ def _warmth(temperature: float | None) -> float:
     return -1.0 if temperature is None or not math.isfinite(temperature) else temperature
 
 
-_SORTED: Final = np.array(sorted(map(ord, SIGNS)), np.uint32)
+_SORTED: Final = tuple(sorted(set(SIGNS) - {"\n"}))  # a line's end is the first of all
+_CAPITALS: Final = ascii_uppercase.encode()
 
 
-def features(prompts: Sequence[Prompt]) -> tuple[Grams, NDArray[np.float64]]:
-    """The n-grams and the facts of at least one prompt."""
-    views = [ends(prompt.text) for prompt in prompts]
-    cut = texts(views)
-    return grams(cut, [_marks(prompt) for prompt in prompts]), facts(prompts, views, cut)
+def features(prompt: Prompt) -> tuple[Grams, list[float]]:
+    """The n-grams and the facts of a prompt."""
+    view = ends(prompt.text)
+    text = Tokens.of(view)
+    return grams(text, _marks(prompt)), facts(prompt, view, text)
 
 
 def name_hash(name: str) -> int:

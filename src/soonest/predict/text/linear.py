@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from soonest.predict.text.ngrams import BITS, BLOCKS
+from soonest.predict.text.tokens import ENDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from soonest.predict.text.ngrams import Grams
+
+OFTEN: Final = 1 + np.log(np.maximum(np.arange(8 * ENDS), 1), dtype=np.float32)
+"""1 + ln of how often an n-gram is seen: never so often, as a text's ends in lower case are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,8 @@ class Linear:
     offsets: NDArray[np.float64]
 
     def predict(self, grams: Grams) -> NDArray[np.float64]:
-        """What each model says of each text, of shape (texts, models)."""
-        values = weighed(grams, self.rarity)
-        firsts = grams.owners.searchsorted(np.arange(grams.count))
-        products = self.weights.take(grams.places, axis=0) * values[:, None]
-        return np.add.reduceat(products, firsts, axis=0) + self.offsets
+        """What each model says of a text, of shape (models,)."""
+        return np.asarray(weighed(grams, self.rarity) @ self.weights.take(grams.places, axis=0) + self.offsets)
 
 
 def rarity(counts: NDArray[np.intp], texts: int) -> NDArray[np.float32]:
@@ -41,9 +43,10 @@ def rarity(counts: NDArray[np.intp], texts: int) -> NDArray[np.float32]:
 
 
 def weighed(grams: Grams, idf: NDArray[np.float32]) -> NDArray[np.float32]:
-    """TF-IDF of each n-gram, (1 + ln times) idf, so that each block of each text has length one, or zero."""
-    values = (1 + np.log(grams.times, dtype=np.float32)) * idf.take(grams.places)
-    block = grams.owners * BLOCKS + (grams.places >> BITS)
-    norms = np.sqrt(np.bincount(block, values * values, grams.count * BLOCKS)).astype(np.float32)
-    norms[norms == 0] = 1
-    return values / norms.take(block)
+    """TF-IDF of each n-gram, (1 + ln times) idf, so that each block of the text has length one, or zero."""
+    values = OFTEN.take(grams.times, mode="clip")
+    values *= idf.take(grams.places)
+    block = grams.places >> BITS
+    norms = [math.sqrt(square) or 1.0 for square in np.bincount(block, values * values, BLOCKS).tolist()]
+    values /= np.array(norms, np.float32).take(block)
+    return np.asarray(values)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -25,7 +26,8 @@ MIDDLE: Final = QUANTILES.index(0.5)
 SHRINK: Final = 0.3
 """How far each spread moves to what is usual at its median. It more than halves what rank agreement loses
 from the median to the mean, which schedulers rank by, and costs the interval at most a few percent."""
-LONGEST_LOG: Final = float(np.log1p(LONGEST))
+LONGEST_LOG: Final = math.log1p(LONGEST)
+NARROW: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,15 @@ class Names:
     hashes: NDArray[np.uint32]
     means: NDArray[np.float64]
     all: float
+    known: dict[int, float] = field(init=False, repr=False)
 
-    def of(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """The mean of each prompt's model; that of all where it is not known."""
-        asked = name_hashes(prompts)
-        place = self.hashes.searchsorted(asked).clip(max=len(self.hashes) - 1)
-        return np.where(self.hashes.take(place) == asked, self.means.take(place), self.all)
+    def __post_init__(self) -> None:
+        known = dict(zip(self.hashes.tolist(), self.means.tolist(), strict=True))
+        object.__setattr__(self, "known", known)
+
+    def of(self, prompt: Prompt) -> float:
+        """The mean of the prompt's model; that of all where it is not known."""
+        return self.known.get(name_hash(prompt.model), self.all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ class Spread:
 
     powers: NDArray[np.float64]
     ends: NDArray[np.float64]
+    rows: list[list[float]] = field(init=False, repr=False)
+    """The powers from the highest down, as plain numbers: so few are quicker without arrays."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", self.powers[::-1].tolist())
 
     @classmethod
     def of(cls, logs: NDArray[np.float64], degree: int = 3) -> Self:
@@ -63,14 +73,15 @@ class Spread:
         powers = np.linalg.lstsq(known, logs - middle[:, None], rcond=1e-9)[0]
         return cls(np.asarray(powers, np.float64), ends)
 
-    def shrunk(self, logs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The rows, each in order, with the median kept and the others nearer to what is usual."""
-        logs = np.sort(logs, axis=1)
-        middle = logs[:, MIDDLE : MIDDLE + 1]
-        at, usual = _scaled(middle, self.ends), np.zeros_like(logs)
-        for row in self.powers[::-1]:
-            usual = usual * at + row
-        return logs + SHRINK * (middle + usual - logs)
+    def shrunk(self, logs: Sequence[float]) -> list[float]:
+        """A row in order, with the median kept and the others nearer to what is usual."""
+        logs = sorted(logs)
+        middle, usual = logs[MIDDLE], [0.0] * len(logs)
+        least, most = self.ends.tolist()
+        at = min(max((2 * middle - least - most) / max(most - least, NARROW), -1.0), 1.0)
+        for row in self.rows:
+            usual = [so_far * at + one for so_far, one in zip(usual, row, strict=True)]
+        return [log + SHRINK * (middle + more - log) for log, more in zip(logs, usual, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +95,12 @@ class Model:
     longest: float
     """Tokens of the longest answer learned from; no forecast goes beyond."""
 
-    def quantiles(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
-        """Tokens at `QUANTILES` for at least one prompt, of shape (prompts, levels); they may cross."""
-        grams, facts = features(prompts)
-        columns = (self.linear.predict(grams), self.names.of(prompts)[:, None], facts)
-        logs = self.trees.predict(np.concatenate(columns, axis=1))
-        return np.asarray(np.expm1(self.spread.shrunk(logs.clip(0, LONGEST_LOG)).clip(0, LONGEST_LOG)))
+    def quantiles(self, prompt: Prompt) -> list[float]:
+        """Tokens at `QUANTILES`; they may cross."""
+        grams, facts = features(prompt)
+        row = np.array([*self.linear.predict(grams).tolist(), self.names.of(prompt), *facts])
+        logs = [min(max(log, 0.0), LONGEST_LOG) for log in self.trees.predict(row).tolist()]
+        return [math.expm1(min(max(log, 0.0), LONGEST_LOG)) for log in self.spread.shrunk(logs)]
 
 
 def name_hashes(prompts: Sequence[Prompt]) -> NDArray[np.uint32]:
@@ -99,4 +110,4 @@ def name_hashes(prompts: Sequence[Prompt]) -> NDArray[np.uint32]:
 
 def _scaled(middle: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
     """Medians from -1 to 1, cut to the ends."""
-    return np.asarray(((2 * middle - ends[0] - ends[1]) / max(ends[1] - ends[0], 1e-9)).clip(-1, 1))
+    return np.asarray(((2 * middle - ends[0] - ends[1]) / max(ends[1] - ends[0], NARROW)).clip(-1, 1))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from soonest.core import Forecast, PredictorError
 from soonest.predict.predictor import Predictor, columns
-from soonest.predict.quantiles import forecast, quantile_rows
+from soonest.predict.quantiles import forecast, quantile_row
 from soonest.predict.text.arrays import load, save
 from soonest.predict.text.model import QUANTILES, Model
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 LEAST: Final = 50
 """Examples that a fit needs."""
-BATCH: Final = 256
-"""Prompts read at a time; bounds the memory of a large batch."""
 
 
 class Text(Predictor):
@@ -65,13 +63,11 @@ class Text(Predictor):
         """Quantiles of each prompt's answer; `unknown` before a fit."""
         if self.model_ is None:
             return [Forecast.unknown(max(1, prompt.max_tokens)) for prompt in prompts]
-        longest = int(self.model_.longest)
-        found: list[Forecast] = []
-        for i in range(0, len(prompts), BATCH):
-            part = prompts[i : i + BATCH]
-            rows = quantile_rows(self.model_.quantiles(part), QUANTILES).tolist()
-            found.extend(forecast(row, min(longest, prompt.max_tokens)) for row, prompt in zip(rows, part, strict=True))
-        return found
+        model, longest = self.model_, int(self.model_.longest)
+        return [
+            forecast(quantile_row(model.quantiles(prompt), QUANTILES), min(longest, prompt.max_tokens))
+            for prompt in prompts
+        ]
 
     def save_state(self, folder: Path) -> None:
         """The linear models and the trees."""

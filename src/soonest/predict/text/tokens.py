@@ -1,4 +1,4 @@
-"""Texts as code points, words and their hashes: many texts at once, in NumPy."""
+"""A text as code points, tokens and their hashes, in NumPy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 ENDS: Final = 1000
@@ -21,40 +19,54 @@ SPACE, WORD, SIGN, DIGIT = range(4)
 TABLE: Final = 0x3000
 """Code points with a kind of their own; those beyond are mostly scripts without spaces, and pictures."""
 BASE: Final = 0x9E3779B97F4A7C15
-MIX: Final = 0xD6E8FEB86659FD93
+MIX: Final = np.uint64(0xD6E8FEB86659FD93)
+HALF: Final = np.uint64(32)
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """Lower-case texts in one row of code points, a space after each, cut into tokens.
+class Tokens:
+    """A text in lower case, its code points with a line's end after them, and where its tokens are.
 
-    `place` has the text of each code point, `hashes[i]` is a polynomial hash of the first `i` of them modulo 2^64.
-    Token `t` is the code points from `starts[t]` up to `stops[t]` of the text `owner[t]`.
+    `hashes[i]` is a polynomial hash of the first `i` code points modulo 2^64. Token `t` is the code points from
+    `starts[t]` up to `stops[t]`. Many small operations would cost more than all others of a forecast: hence the tables.
     """
 
-    count: int
+    lower: str
     codes: NDArray[np.uint32]
     kinds: NDArray[np.uint8]
-    place: NDArray[np.intp]
     hashes: NDArray[np.uint64]
     starts: NDArray[np.intp]
     stops: NDArray[np.intp]
-    owner: NDArray[np.intp]
 
-    def spans(self, starts: NDArray[np.intp], stops: NDArray[np.intp]) -> NDArray[np.uint64]:
-        """Hashes of these spans: equal for equal code points, wherever they stand."""
-        return (self.hashes[stops] - self.hashes[starts]) * _powers(_room(len(self.codes)))[1][starts]
+    @classmethod
+    def of(cls, view: str) -> Tokens:
+        """Cut a text; any string will do."""
+        lower = view.lower()
+        codes = np.frombuffer(f"{lower}\n".encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+        count = len(codes)
+        kinds = _kinds().take(codes, mode="clip")
+        values = _values().take(codes) if lower.isascii() else _scattered(codes)
+        values *= _powers(_room(count))[0][:count]
+        hashes = np.zeros(count + 1, np.uint64)
+        np.cumsum(values, out=hashes[1:])
+        # a token starts where a character of words follows one that is none, and at each sign
+        word, starts = (kinds & 1).view(np.bool_), kinds == SIGN
+        stops = starts.copy()
+        starts[0] |= word[0]
+        starts[1:] |= word[1:] > word[:-1]
+        stops[:-1] |= word[:-1] > word[1:]  # the last code point is a space
+        return cls(lower, codes, kinds, hashes, starts.nonzero()[0], stops.nonzero()[0] + 1)
 
-    def windows(self, size: int) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
-        """Hashes of all windows of `size` code points that lie in one text, and those texts."""
-        last = len(self.codes) - size + 1
-        if last < 1:
-            return np.empty(0, np.uint64), np.empty(0, np.intp)
-        found = (self.hashes[size:] - self.hashes[:last]) * _powers(_room(len(self.codes)))[1][:last]
-        if self.count == 1:
-            return found, self.place[:last]
-        inside = self.place[:last] == self.place[size - 1 :]
-        return found[inside], self.place[:last][inside]
+    def words(self) -> NDArray[np.uint64]:
+        """Hashes of the tokens: equal for equal code points, wherever they stand."""
+        inverse = _powers(_room(len(self.codes)))[1]
+        return (self.hashes.take(self.stops) - self.hashes.take(self.starts)) * inverse.take(self.starts)
+
+    def windows(self, size: int) -> NDArray[np.uint64]:
+        """Hashes of all windows of `size` code points."""
+        last = max(0, len(self.codes) - size + 1)
+        inverse = _powers(_room(len(self.codes)))[1]
+        return (self.hashes[size : size + last] - self.hashes[:last]) * inverse[:last]
 
 
 def ends(text: str) -> str:
@@ -62,39 +74,28 @@ def ends(text: str) -> str:
     return text if len(text) <= 2 * ENDS else f"{text[:ENDS]}\n{text[-ENDS:]}"
 
 
-def texts(views: Sequence[str]) -> Texts:
-    """Cut these into tokens; any string will do."""
-    lower = [view.lower() for view in views]
-    codes = np.frombuffer(("\n".join(lower) + "\n").encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
-    place = np.repeat(np.arange(len(lower)), [len(view) + 1 for view in lower])
-    kinds = _kinds()[np.minimum(codes, TABLE)]
-    powers = _powers(_room(len(codes)))[0]
+def mixed(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
+    """The hashes, scattered over `bits` bits."""
+    found = hashes ^ hashes >> HALF
+    found *= MIX
+    found ^= found >> HALF
+    found *= MIX
+    found >>= np.uint64(64 - bits)
+    return found
+
+
+def _scattered(codes: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """What each code point adds to a hash, before its place does."""
     values = codes.astype(np.uint64)
     values += np.uint64(1)
     values *= np.uint64(BASE)
     values ^= values >> np.uint64(29)
-    values *= powers[: len(codes)]
-    hashes = np.zeros(len(codes) + 1, np.uint64)
-    np.cumsum(values, out=hashes[1:])
-    full = kinds != SPACE
-    # a token starts where its character differs in kind from the one before, and at each sign
-    single = kinds == SIGN
-    word = full & ~single
-    starts, stops = word.copy(), word.copy()
-    starts[1:] &= ~word[:-1]
-    stops[:-1] &= ~word[1:]  # the last code point is a space
-    first = np.flatnonzero(starts | single)
-    return Texts(len(lower), codes, kinds, place, hashes, first, np.flatnonzero(stops | single) + 1, place[first])
+    return values
 
 
-def mixed(hashes: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
-    """The hashes, scattered over `bits` bits."""
-    found = hashes ^ hashes >> np.uint64(32)
-    found *= np.uint64(MIX)
-    found ^= found >> np.uint64(32)
-    found *= np.uint64(MIX)
-    found >>= np.uint64(64 - bits)
-    return found
+@cache
+def _values() -> NDArray[np.uint64]:
+    return _scattered(np.arange(0x80, dtype=np.uint32))
 
 
 def _room(count: int) -> int:

@@ -29,8 +29,6 @@ FEW: Final = (0.25, 0.5, 0.75)
 MANY: Final = 4000
 PENALTIES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 FOLDS: Final = 5
-CHUNK: Final = 1000
-"""Prompts read at a time."""
 MOST_GRAMS: Final = 100_000_000
 """N-grams held while fitting, about 2 GB of memory; of more examples a part is drawn."""
 ROUNDS: Final = 250
@@ -49,10 +47,12 @@ def train(prompts: Sequence[Prompt], tokens: Sequence[int], seed: int) -> Model:
     chosen = np.sort(order[: max(1, int(np.searchsorted(np.cumsum(_sizes(prompts)[order]), MOST_GRAMS)))])
     prompts = [prompts[i] for i in chosen]
     logs = np.log1p(np.asarray(tokens, np.float64)[chosen])
-    found = [features(prompts[i : i + CHUNK]) for i in range(0, len(prompts), CHUNK)]
-    grams, facts = [part[0] for part in found], np.concatenate([part[1] for part in found])
-    counts = sum(np.bincount(part.places, minlength=SIZE) for part in grams)
-    idf = rarity(np.asarray(counts), len(prompts))
+    found = [features(prompt) for prompt in prompts]
+    grams, facts = [part[0] for part in found], np.array([part[1] for part in found])
+    counts = np.zeros(SIZE, np.intp)
+    for part in grams:
+        counts[part.places] += 1
+    idf = rarity(counts, len(prompts))
     used = np.flatnonzero(idf)
     table = _table(grams, idf)[:, used]
     del found, grams
@@ -66,10 +66,10 @@ def train(prompts: Sequence[Prompt], tokens: Sequence[int], seed: int) -> Model:
     weights = np.zeros((SIZE, targets.shape[1]), np.float32)
     weights[used], offsets = _ridge(table, targets, penalty)
     names = _names(prompts, logs)
-    columns = np.concatenate([answers, names.of(prompts)[:, None], facts], axis=1)
+    columns = np.concatenate([answers, [[names.of(prompt)] for prompt in prompts], facts], axis=1)
     boosters = [_boosted(columns, logs, fold, level, seed) for level in QUANTILES]
     trees = Trees.of(boosters)
-    spread = Spread.of(trees.predict(columns))
+    spread = Spread.of(np.array([trees.predict(row) for row in columns]))
     return Model(names, Linear(idf, weights, offsets), trees, spread, float(np.max(tokens)))
 
 
@@ -97,7 +97,7 @@ def _table(grams: Sequence[Grams], idf: NDArray[np.float32]) -> Any:
 
     values = np.concatenate([weighed(part, idf) for part in grams])
     places = np.concatenate([part.places.astype(np.int32) for part in grams])
-    sizes = np.concatenate([np.bincount(part.owners, minlength=part.count) for part in grams])
+    sizes = [len(part.places) for part in grams]
     table = csr_array((values, places, np.concatenate([[0], np.cumsum(sizes)])), shape=(len(sizes), SIZE))
     table.eliminate_zeros()
     return table

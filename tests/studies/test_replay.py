@@ -128,6 +128,8 @@ def test_notes_of_the_gateway_describe_the_engine():
     made = Replay.of(rows, noted, "journal", None, None)
     assert (made.slots, made.memory, made.overdue_after) == (32, 1600, 30.0)
     assert Replay.of(rows, {"in_flight": "auto"}, "journal", None, None).slots == 12
+    with pytest.raises(JournalError, match="give --step-time and --slots"):
+        Replay.of(rows, {"mode": "priority"}, "journal", None, None).steps  # noqa: B018 - the property is what is tested
     rows = [row._replace(policy="somebody's") for row in rows]
     assert Replay.of(rows, {}, "journal", None, None).policies == "fcfs@journal,shortest@journal"
 

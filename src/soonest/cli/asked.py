@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from soonest.sim import StepTime
     from soonest.studies import Arm
     from soonest.studies.live import Asked
     from soonest.studies.replay import Replay
@@ -98,13 +99,17 @@ def replay(
     notes = read_notes(url, rows[-1].run if rows else None)
     name = Path(shown(url)).name
     found = Replay.of(rows, notes, name, model, requests or REPLAYED)
-    fit = found.steps
-    typer.echo(
-        f"{name}: {len(found.trace):,} answers under {found.policy}, {found.trace.left_out:,} requests left out; "
-        f"step times fitted to {fit.n:,} requests, R² {fit.r2:.3f}, median error {fit.median_error:.1%}",
-        err=True,
-    )
+    left = f"{found.trace.left_out:,} requests left out"
+    typer.echo(f"{name}: {len(found.trace):,} answers under {found.policy}, {left}", err=True)
     return found
+
+
+def fitted(replay: Replay) -> StepTime:
+    """Step times from when the journal's requests ran."""
+    fit = replay.steps
+    near = f"R² {fit.r2:.3f}, median error of a request's time {fit.median_error:.1%}"
+    typer.echo(f"{replay.name}: step times fitted to {fit.n:,} requests, {near}", err=True)
+    return fit.steptime
 
 
 def journal_url(text: str) -> str:

@@ -88,20 +88,16 @@ def checked(replay: Replay | None, comparison: Comparison) -> dict[str, object]:
     """That, and what was fitted, for JSON; nothing where no journal is replayed."""
     if replay is None:
         return {}
-    check, fit = replay.check(comparison.runs), replay.steps
-    near = (
-        None
-        if check is None
-        else {
-            "policy": check.policy,
-            "mean_jct_replayed": check.replayed,
-            "mean_jct_real": check.real,
-            "difference": check.difference,
-            "trusted": check.trusted,
-        }
-    )
-    steps = {"r2": fit.r2, "median_error": fit.median_error, "p99_error": fit.p99_error, "requests": fit.n}
-    return {"replay": near, "steps_fit": steps}
+    check, fit = replay.check(comparison.runs), replay.fit
+    near = check and {
+        "policy": check.policy,
+        "mean_jct_replayed": check.replayed,
+        "mean_jct_real": check.real,
+        "difference": check.difference,
+        "trusted": check.trusted,
+    }
+    errors = fit and {"r2": fit.r2, "median_error": fit.median_error, "p99_error": fit.p99_error, "requests": fit.n}
+    return {"replay": near, "steps_fit": errors}
 
 
 def document(comparison: Comparison) -> dict[str, object]:

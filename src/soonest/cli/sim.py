@@ -139,7 +139,7 @@ def sim(
     calls = named_trace(trace, format, model, cache_dir) if replay is None else replay.trace
     options = Options(
         rules=_rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
-        step_time=_step_time(step_time or "h100-8b") if replay is None or step_time else replay.steps.steptime,
+        step_time=_step_time(step_time or "h100-8b") if replay is None or step_time else asked.fitted(replay),
         engines=engines or 1,
         seed=seed,
         overdue_after=overdue_after,

@@ -91,8 +91,23 @@ class Replay:
 
     @cached_property
     def steps(self) -> Fit:
-        """How long the engine's iterations took, fitted to when its requests ran."""
+        """How long the engine's iterations took, fitted to when its requests ran.
+
+        Raises:
+            JournalError: requests waited inside the engine, unseen.
+            StepTimeError: too few requests.
+        """
+        if self.notes.get("mode") == "priority":
+            raise JournalError(
+                f"{self.name}: with --mode priority requests wait inside the engine, and nobody knows how long they "
+                "ran: give --step-time and --slots"
+            )
         return fit_lives(self.rows)
+
+    @property
+    def fit(self) -> Fit | None:
+        """`steps`, if anybody asked for them."""
+        return vars(self).get("steps")
 
     @cached_property
     def engines(self) -> int:
@@ -102,9 +117,8 @@ class Replay:
     @cached_property
     def slots(self) -> int:
         """Requests that ran at once in each engine: the noted in-flight limit, else the most that were seen."""
-        noted = [self._noted("in_flight"), self._noted("engine_slots", self.engines)]
-        most = min([n for n in noted if n], default=0) or self._most_at_once()
-        return max(1, -(-most // self.engines))
+        noted = [self._noted("in_flight"), self._noted("engine_slots")]
+        return min([n for n in noted if n], default=0) or self._most_at_once()
 
     @cached_property
     def memory(self) -> int | None:
@@ -142,21 +156,21 @@ class Replay:
         known = [mean for mean in means if mean is not None]
         return Check(self.policy, float(np.mean(known)) / 1e3, self.mean_jct) if known else None
 
-    def _noted(self, key: str, times: int = 1) -> int:
+    def _noted(self, key: str) -> int:
         text = self.notes.get(key, "")
-        return times * int(text) if text.isascii() and text.isdigit() else 0
+        return int(text) if text.isascii() and text.isdigit() else 0
 
     def _most_at_once(self) -> int:
-        """The most choices between admission and end at a time; what ends as another begins makes room for it."""
-        change: Counter[tuple[float, bool]] = Counter()
+        """The most choices between admission and end in one engine; what ends as another begins makes room for it."""
+        change: Counter[tuple[str, float, bool]] = Counter()
         for row in self.rows:
             if row.finished > row.admitted:
-                change[row.admitted, True] += row.choices
-                change[row.finished, False] -= row.choices
-        running = most = 0
-        for moment in sorted(change):
-            running += change[moment]
-            most = max(most, running)
+                change[row.engine, row.admitted, True] += row.choices
+                change[row.engine, row.finished, False] -= row.choices
+        running, most = Counter[str](), 1
+        for engine, moment, begins in sorted(change):
+            running[engine] += change[engine, moment, begins]
+            most = max(most, running[engine])
         return most
 
 

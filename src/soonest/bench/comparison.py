@@ -74,7 +74,7 @@ class Comparison:
     loads: Sequence[float] = ()
     rate: float | None = None
     requests: int | None = None
-    seconds: float = 5.0
+    seconds: float = 4.0
     concurrency: int = 64
     pass_seconds: float = math.inf
     most: int | None = None

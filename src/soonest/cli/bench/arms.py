@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -75,12 +76,13 @@ async def serving_all(
     from soonest.bench.servers import serving
 
     async with AsyncExitStack() as running:
-        found = []
-        for gateway in made:
-            talk.begin(f"starting the gateway for {gateway.label}")
-            url = await running.enter_async_context(serving(*gateway.words(engine, flags)))
-            found.append(replace(endpoint, url=url))
-        yield found
+        talk.begin(f"starting {len(made)} gateways")
+        starting = (running.enter_async_context(serving(*gateway.words(engine, flags))) for gateway in made)
+        urls = await asyncio.gather(*starting, return_exceptions=True)  # all of them, so that all are stopped
+        for url in urls:
+            if isinstance(url, BaseException):
+                raise url
+        yield [replace(endpoint, url=str(url)) for url in urls]
 
 
 def shipped_forecasts() -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from soonest.bench.call import Api
     from soonest.cli.bench.arms import Gateway
 
-PASS_SECONDS = 8.0
+PASS_SECONDS = 6.0
 """How long the closed loop sends where a run has as many requests as arrive in a few seconds."""
 UNTOLD = 64
 """Calls under way in the closed loop where the engine does not tell its slots."""

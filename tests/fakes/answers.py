@@ -1,5 +1,6 @@
 """What the fake engine says: vLLM's words, from a request's own text."""
 
+import json
 import re
 import zlib
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ ids = count()
 streams = {}
 
 
-class BadRequestError(Exception):
+ODD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)  # what odd bodies raise
+
+
+class BadRequestError(ValueError):
     """The request is none: the message says why."""
 
 
@@ -49,41 +53,60 @@ class Ask:
 def asked(path, raw):
     """A request's body, read as an engine reads it; raises `BadRequestError`."""
     try:
-        body = orjson.loads(raw)
-    except ValueError as error:
-        raise BadRequestError(str(error)) from None
-    chat = path.endswith("chat/completions")
-    if not isinstance(body, dict) or ("messages" if chat else "prompt") not in body:
-        raise BadRequestError("messages or prompt is missing")
-    text, prompt_tokens = spoken(body)
+        return read(path.endswith("chat/completions"), loaded(raw))
+    except ODD as error:
+        raise BadRequestError(f"{type(error).__name__}: {error}") from None
+
+
+def loaded(raw):
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return json.loads(raw)
+
+
+def read(chat, body):
+    turns = body["messages"] if chat else body["prompt"]
+    if chat and not turns:
+        raise BadRequestError("messages is empty")
+    text, prompt_tokens = spoken(turns) if chat else (written(turns), words_of(written(turns)))
     named = ASKED.search(text)
-    tokens = int(named[1]) if named else 1 + zlib.crc32(text.encode()) % LONGEST
-    limit = body.get("max_completion_tokens") or body.get("max_tokens") or tokens + 1
-    options = body.get("stream_options") or {}
+    tokens = int(named[1]) if named else 1 + zlib.crc32(text.encode("utf-8", "replace")) % LONGEST
+    limit = whole_number(body.get("max_completion_tokens") or body.get("max_tokens") or tokens + 1, 1 << 31)
     return Ask(
         chat=chat,
         text=text,
         tokens=min(tokens, limit),
         finish="length" if tokens >= limit else "stop",
-        choices=body.get("n") or 1,
+        choices=whole_number(body.get("n") or 1, 128),
         stream=bool(body.get("stream")),
-        usage=bool(options.get("include_usage")),
+        usage=bool((body.get("stream_options") or {}).get("include_usage")),
         prompt_tokens=prompt_tokens,
-        priority=body.get("priority") or 0,
+        priority=int(body.get("priority") or 0),
         id=f"{'chatcmpl' if chat else 'cmpl'}-{next(ids):08d}",
         body=body,
     )
 
 
-def spoken(body):
-    """The last turn, and the prompt's tokens: its words, and three more a message of a chat."""
-    turns = body.get("messages")
-    if turns is None:
-        prompt = body.get("prompt")
-        text = prompt if isinstance(prompt, str) else str(prompt)
-        return text, words_of(text)
+def whole_number(value, most):
+    if not 1 <= value <= most or value != int(value):
+        raise BadRequestError(f"{value} is not from 1 to {most}")
+    return int(value)
+
+
+def spoken(turns):
+    """The last turn of a chat, and its tokens: its words, and three more a message."""
     texts = [said(turn.get("content")) for turn in turns]
-    return texts[-1] if texts else "", sum(3 + words_of(text) for text in texts)
+    return texts[-1], sum(3 + words_of(text) for text in texts)
+
+
+def written(prompt):
+    return prompt if isinstance(prompt, str) else str(prompt)
+
+
+def counted(body):
+    """Prompt tokens of a body of `/tokenize`."""
+    return spoken(body["messages"])[1] if "messages" in body else words_of(written(body["prompt"]))
 
 
 def words_of(text):

@@ -105,13 +105,20 @@ class Connection(asyncio.Protocol):
             model = {"id": answers.MODEL, "object": "model", "created": 1, "owned_by": "vllm", "max_model_len": 4096}
             self.reply(200, orjson.dumps({"object": "list", "data": [model]}))
         elif path == "/tokenize":
-            tokens = answers.spoken(orjson.loads(body))[1]
-            said = {"count": tokens, "max_model_len": 4096, "tokens": list(range(tokens)), "token_strs": None}
-            self.reply(200, orjson.dumps(said))
+            self.count(body)
         elif path in {"/echo", "/v1/echo"}:
             self.reply(200, body, b"application/octet-stream", b"x-echo: 1\r\nx-echo: 2\r\n")
         else:
             self.reply(404, b'{"detail":"Not Found"}')
+
+    def count(self, body):
+        try:
+            tokens = answers.counted(answers.loaded(body))
+        except answers.ODD as error:
+            self.reply(400, answers.error(repr(error), "BadRequestError", 400))
+            return
+        said = {"count": tokens, "max_model_len": 4096, "tokens": list(range(tokens)), "token_strs": None}
+        self.reply(200, orjson.dumps(said))
 
     def generate(self, path, body):
         try:
@@ -157,6 +164,8 @@ class Connection(asyncio.Protocol):
 
     def write(self, data, split=0):
         """Send at once, or in pieces of `split` bytes, each in a round of the loop of its own."""
+        if self.transport.is_closing():
+            return
         if not split and not self.pieces:
             self.transport.write(data)
             return

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 UNABLE: Final = frozenset({502, 503, 504})  # answers of an engine, or of what stands before it, that cannot serve
 OWN_TIMEOUT: Final = 2.0  # seconds, of our own small questions
 MOST_URLS: Final = 64
-TOKENIZED: Final = ("prompt", "messages", "tools", "chat_template_kwargs", "add_generation_prompt", "chat_template")
+TOKENIZED: Final = (
+    "model",
+    "prompt",
+    "messages",
+    "tools",
+    "chat_template_kwargs",
+    "add_generation_prompt",
+    "chat_template",
+)
 
 
 class Engine:
@@ -119,8 +127,9 @@ class Engine:
         return found
 
     async def probe(self) -> bool:
-        """Whether its health path says that it is well."""
-        return await self._ask("GET", self.dialect.health) is not None
+        """Whether its health path answers, if only that it wants to know who asks."""
+        found = await self._fetch("GET", self.dialect.health)
+        return found is not None and found[0] < 500
 
     async def state(self) -> EngineState | None:
         """Read its metrics now; none if it has none or cannot be reached."""
@@ -137,7 +146,7 @@ class Engine:
         """Prompt tokens of a request's body as the engine counts them; none where it cannot say within `timeout`."""
         dialect = self.dialect
         asked = {name: body[name] for name in TOKENIZED if name in body}
-        if not dialect.tokenize or not asked:
+        if not dialect.tokenize or not asked.keys() & {"prompt", "messages"}:
             return None
         if "messages" in asked and not dialect.tokenize_chat:
             prompt = _member(await self._ask("POST", dialect.template, asked, timeout), "prompt")
@@ -154,35 +163,40 @@ class Engine:
         """Find out which kind it is, by its models' owner, then by its metrics; asked again while it is silent."""
         if self._known:
             return
-        models = await self._ask("GET", "/v1/models")
-        listed = _member(models, "data")
+        models = await self._fetch("GET", "/v1/models")
+        listed = _member(models[1], "data") if models else None
         first = listed[0] if isinstance(listed, list) and listed else None
         owner = first.get("owned_by") if isinstance(first, dict) else None
         found = by_owner(owner) if isinstance(owner, str) else None
         if found is None:
             page = await self._ask("GET", "/metrics")
             found = by_metrics(page.decode("utf-8", "replace")) if page else None
-        self._known = found is not None or models is not None
+        self._known = found is not None or (models is not None and models[0] < 500)
         self.dialect = found or OPENAI
 
-    async def _ask(
+    async def _ask(self, method: str, path: str, body: object = None, timeout: float = OWN_TIMEOUT) -> bytes | None:  # noqa: ASYNC109
+        """The page of an answer with status 200; none for any other, and for no answer."""
+        found = await self._fetch(method, path, body, timeout)
+        return found[1] if found and found[0] == 200 else None
+
+    async def _fetch(
         self,
         method: str,
         path: str,
         body: object = None,
         timeout: float = OWN_TIMEOUT,  # noqa: ASYNC109 - one place for all our own questions
-    ) -> bytes | None:
-        """A small question of our own; none for any answer but 200."""
+    ) -> tuple[int, bytes] | None:
+        """A small question of our own: status and page, none if no answer came."""
         if not path:
             return None
         headers = request_headers([*self._own, (b"content-type", b"application/json")], readable=True)
-        data = None if body is None else orjson.dumps(body, default=str)
         try:
+            data = None if body is None else orjson.dumps(body)
             async with asyncio.timeout(timeout):
                 response = await self._client.send(method, self.url(path), headers, data)
                 async with response:
-                    return await response.read() if response.status == 200 else None
-        except (EngineError, *BROKEN):
+                    return response.status, await response.read()
+        except (EngineError, orjson.JSONEncodeError, *BROKEN):
             return None
 
 

@@ -1,0 +1,207 @@
+"""An engine is known, watched, taken out when it fails and taken back."""
+
+import asyncio
+import hashlib
+import math
+
+import pytest
+from tests.gateway.upstream.talk import HEADERS, answered, body, canned, opened, talk, until
+
+from soonest.gateway.upstream import DIALECTS, Breaker, Engine, EngineError, EngineState
+
+PAGES = {"data": [{"id": "m", "owned_by": "somebody"}]}
+GOOD_METRICS = "sglang:num_queue_reqs 1\nsglang:num_running_reqs 2\n"
+
+
+def looked(routes, *, asked=None, key="", dialect=None):
+    """An engine after its first look at a server that answers so."""
+
+    async def run():
+        async with canned(routes, asked) as url, opened() as client:
+            engine = Engine(url, client, dialect, key=key)
+            await engine.open(60)
+            await engine.close()
+            return engine
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("owner", ["vllm", "sglang", "llamacpp", "soonest"])
+def test_an_engine_is_known_by_its_models_owner(owner):
+    assert looked({"/v1/models": {"data": [{"owned_by": owner}]}}).dialect is DIALECTS[owner]
+
+
+def test_an_engine_is_known_by_its_metrics():
+    engine = looked({"/v1/models": PAGES, "/metrics": GOOD_METRICS})
+    assert (engine.dialect.name, engine.last) == ("sglang", EngineState(1, 2))
+
+
+@pytest.mark.parametrize("models", [PAGES, {"data": []}, {"data": [3]}, [], "<html>", 401, 404])
+def test_anything_else_is_openais_and_well(models):
+    engine = looked({"/v1/models": models})
+    assert engine.dialect is DIALECTS["openai"]
+    assert (engine.last, engine.age(), engine.breaker.failures) == (None, math.inf, 0)
+
+
+def test_what_one_is_told_is_not_asked():
+    asked = []
+    assert looked({"/metrics": GOOD_METRICS}, asked=asked, dialect=DIALECTS["sglang"]).last == EngineState(1, 2)
+    assert [path for path, _, _ in asked] == ["/metrics"]
+
+
+def test_our_own_questions_carry_the_key():
+    asked = []
+    looked({"/v1/models": PAGES}, asked=asked, key="k1")
+    assert all(b"authorization: Bearer k1\r\n" in head for _, _, head in asked)
+
+
+def test_a_silent_engine_is_known_when_it_speaks():
+    async def conversation(engine, fake):
+        fake.down()
+        await engine.open(0.02)
+        first = engine.dialect.name
+        fake.up()
+        await until(lambda: engine.last is not None)
+        await engine.close()
+        return first, engine.dialect.name
+
+    assert talk(conversation) == ("openai", "vllm")
+
+
+def test_its_state_is_read_again_and_again():
+    async def conversation(engine, _):
+        await engine.open(0.02)
+        before = engine.last
+        response = await engine.request("POST", "/v1/completions", HEADERS, b'{"prompt":"tokens=99999","stream":true}')
+        await until(lambda: engine.last.running == 1)
+        assert engine.age() < 5
+        response.close()
+        await until(lambda: engine.last.running == 0)
+        await engine.close()
+        return before
+
+    assert talk(conversation, step_ms=1, slots=1) == EngineState(0, 0, 0.0, 1024, 16)
+
+
+def test_an_engine_that_vanishes_is_taken_out_and_taken_back():
+    async def conversation(engine, fake):
+        engine.breaker = Breaker(limit=2, first=0.02)
+        told = []
+        await engine.open(0.02, lambda e: told.append(e.healthy))
+        fake.down()
+        await until(lambda: told == [False])
+        fake.up()
+        await until(lambda: told == [False, True])
+        await engine.close()
+        return (await answered(engine))[0].status
+
+    assert talk(conversation) == 200
+
+
+@pytest.mark.parametrize("fault", ["refuse", "status:503"])
+def test_requests_that_fail_take_it_out_and_a_probe_takes_it_back(fault):
+    async def conversation(engine, fake):
+        engine.breaker = Breaker(limit=3, first=0.05)
+        await engine.open(0.02)
+        await engine.close()  # nothing but requests, for now
+        fake.fault = fault
+        for _ in range(3):
+            assert engine.healthy
+            if fault == "refuse":
+                with pytest.raises(EngineError):
+                    await answered(engine)
+            else:
+                await answered(engine)
+        assert not engine.healthy
+        await engine.open(0.02)
+        await asyncio.sleep(0.2)
+        assert not engine.healthy
+        fake.fault = ""
+        await until(lambda: engine.healthy)
+        await engine.close()
+
+    talk(conversation)
+
+
+def test_errors_of_requests_leave_it_in():
+    async def conversation(engine, fake):
+        for status in (400, 401, 404, 429, 500, 503, 200, 503, 503, 400):
+            fake.fault = f"status:{status}"
+            await answered(engine)
+        return engine.healthy
+
+    assert talk(conversation)
+
+
+def test_a_cancelled_request_is_no_failure():
+    async def conversation(engine, fake):
+        fake.fault = "hang"
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(answered(engine), 0.02)
+        return engine.breaker.failures
+
+    assert talk(conversation) == 0
+
+
+@pytest.mark.parametrize("asked", [{"prompt": "one two three"}, {"messages": [{"role": "user", "content": "a b"}]}])
+def test_tokens_are_counted_as_the_engine_counts_them(asked):
+    async def conversation(engine, _):
+        await engine.open(60)
+        counted = await engine.tokenize({**asked, "model": "fake", "temperature": 1})
+        await engine.close()
+        return counted
+
+    assert talk(conversation) == (3 if "prompt" in asked else 5)
+
+
+def test_llama_cpp_makes_a_prompt_of_messages_first():
+    async def run():
+        asked = []
+        routes = {"/apply-template": {"prompt": "<user>hi"}, "/tokenize": {"tokens": [1, 2, 3]}}
+        async with canned(routes, asked) as url, opened() as client:
+            engine = Engine(url, client, DIALECTS["llamacpp"])
+            return await engine.tokenize({"messages": [{"content": "hi"}]}), asked
+
+    count, asked = asyncio.run(run())
+    assert count == 3
+    assert asked[1][1] == {"content": "<user>hi", "add_special": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("openai", {"prompt": "x"}),
+        ("vllm", {}),
+        ("vllm", {"prompt": ["a", "b"]}),
+        ("vllm", {"prompt": "\ud800"}),
+        ("sglang", {"messages": [{"content": "x"}]}),
+        ("llamacpp", {"messages": [{"content": "x"}]}),
+        ("vllm", {"prompt": "x"}),
+    ],
+)
+def test_tokens_that_nobody_counts_are_not_told(name, asked):
+    async def run():
+        async with canned({"/tokenize": {"count": "three"}}) as url, opened() as client:
+            return await Engine(url, client, DIALECTS[name]).tokenize(asked)
+
+    assert asyncio.run(run()) is None
+
+
+def test_counting_has_a_time_limit():
+    async def conversation(engine, fake):
+        engine.dialect = DIALECTS["vllm"]
+        fake.fault = "hang"
+        return await engine.tokenize({"prompt": "x"}, timeout=0.05)
+
+    assert talk(conversation) is None
+
+
+def test_a_body_with_a_stream_is_forwarded_byte_for_byte():
+    async def conversation(engine, fake):
+        raw = body("tokens=2", stream=True, n=1).replace(b"1", b"1.0") + b" \n"
+        await answered(engine, raw=raw)
+        return hashlib.sha256(raw).hexdigest(), fake.seen()["last"]["sha256"]
+
+    sent, got = talk(conversation)
+    assert sent == got

@@ -4,6 +4,7 @@ import numpy as np
 
 from soonest.core import Message, Prompt
 from soonest.predict import History
+from soonest.predict.history import keys
 
 SHORT, LONG = "Classify the sentiment of this review: ", "Write a long essay about the history of "
 
@@ -116,3 +117,15 @@ def test_who_asks_first_decides_for_nobody_else():
     forward = [one.predict([p])[0] for p in asked]
     backward = [other.predict([p])[0] for p in reversed(asked)][::-1]
     assert forward == backward
+
+
+def test_a_longer_beginning_is_looked_for_where_the_shorter_is_a_template():
+    history = History()
+    common = "Translate the following sentence from English into German, keep names: "
+    for i in range(40):
+        history.update(Prompt.of(f"{common}{i}"), 8)
+        history.update(Prompt.of(f"{i} {'Tell a story about the sea and the wind.'[i:]}"), 600)
+    assert history.predict([Prompt.of(f"{common}Anna sleeps.")])[0].expected < 60
+    asked = Prompt.of(f"{common}Anna sleeps.")
+    known = [key for key in keys(asked) if key in history.known_]
+    assert history._found(asked) == known

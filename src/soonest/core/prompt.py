@@ -67,11 +67,10 @@ class Prompt:
         turns = body.get("messages")
         if not isinstance(turns, list):
             turns = [{"role": "user", "content": body.get("prompt")}]
-        limits = [_count(body.get(key)) for key in ("max_completion_tokens", "max_tokens")]
-        limit = next((n for n in limits if n >= 1), DEFAULT_MAX_TOKENS)
+        limit = _count(body.get("max_completion_tokens")) or _count(body.get("max_tokens")) or DEFAULT_MAX_TOKENS
         warmth, model = body.get("temperature"), body.get("model")
         return cls(
-            messages=tuple(_message(turn) for turn in turns[-MOST_PARTS:]),
+            messages=tuple(map(_message, turns[-MOST_PARTS:])),
             **{  # type: ignore[arg-type]
                 "model": model if isinstance(model, str) else "",
                 "min_tokens": _count(body.get("min_tokens")),

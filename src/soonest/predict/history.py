@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
@@ -68,7 +68,7 @@ class History(Predictor):
         for prompt, count, cut in rows:
             for key in keys(prompt):
                 found.setdefault(key, []).append((count, cut))
-        often = sorted((k for k in found if k != ALL), key=lambda key: len(found[key]))[-self.templates :]
+        often = sorted((k for k in reversed(found) if k != ALL), key=lambda key: len(found[key]))[-self.templates :]
         for key in (ALL, *(k for k in often if len(found[k]) >= self.least)):
             self.known_[key] = Lengths(self.window).extend(*zip(*found[key], strict=True))
         self._count = len(found[ALL])
@@ -95,16 +95,16 @@ class History(Predictor):
         folders.write_arrays(
             folder,
             {
-                "keys": np.array(list(self.known_), dtype=np.uint64),
+                "templates": np.array(list(self.known_), dtype=np.uint64),
                 "lengths": np.stack(found) if found else np.zeros((0, 0, 0)),
             },
         )
 
     def load_state(self, folder: Path) -> None:
         """The histograms, as this version has them."""
-        found = folders.read_arrays(folder, {"keys": ("u", 1), "lengths": ("f", 3)})
+        found = folders.read_arrays(folder, {"templates": ("u", 1), "lengths": ("f", 3)})
         try:
-            for key, state in zip(found["keys"].tolist(), found["lengths"], strict=True):
+            for key, state in zip(found["templates"].tolist(), found["lengths"], strict=True):
                 self.known_[key] = Lengths.restored(self.window, state)
         except ValueError as error:
             raise PredictorError(f"{folder / 'weights.npz'}: {error}") from None
@@ -117,13 +117,19 @@ class History(Predictor):
         self._count = 0
 
     def _predict(self, prompt: Prompt) -> Forecast:
-        found = [key for key in keys(prompt) if key in self.known_]
+        found = self._found(prompt)
         if not found:
             return Forecast.unknown(max(1, prompt.max_tokens))
         made = self._made.get(tuple(found))
         if made is None or not made.fresh(self.known_[found[-1]].count, self._count):
             made = self._make(found)
         return made.forecast if prompt.max_tokens >= made.forecast.tokens[-1] else _cut(made, prompt.max_tokens)
+
+    def _found(self, prompt: Prompt) -> list[int]:
+        """Keys of the templates that the prompt has; a longer beginning than one that is none is no template either."""
+        found = [key for key in _wide_keys(prompt) if key in self.known_]
+        found += takewhile(self.known_.__contains__, _beginnings(prompt))
+        return found
 
     def _make(self, found: list[int]) -> _Made:
         law = self.known_[found[0]].law()
@@ -178,7 +184,8 @@ def _scope(name: str) -> bytes:
 
 
 def _key(text: str, seed: bytes) -> int:
-    return int.from_bytes(blake2b(text.encode(errors="replace"), digest_size=8, key=seed).digest(), "little")
+    """A hash of the text; seeds are of one length, so no text can pose as another's of another seed."""
+    return int.from_bytes(blake2b(seed + text.encode(errors="replace"), digest_size=8).digest(), "little")
 
 
 @lru_cache(maxsize=4096)
@@ -190,15 +197,25 @@ def _roots(model: str, tenant: str) -> tuple[bytes, tuple[int, ...]]:
 
 def keys(prompt: Prompt) -> Iterator[int]:
     """Keys of what the prompt may have in common with others, the widest first."""
+    yield from _wide_keys(prompt)
+    yield from _beginnings(prompt)
+
+
+def _wide_keys(prompt: Prompt) -> tuple[int, ...]:
+    """Keys of all, the model, the tenant, the system message and the ending."""
     scope, roots = _roots(prompt.model, prompt.tenant)
-    yield from roots
+    ending = _key(prompt.text[-ENDING:], b"e" + scope)
     first = prompt.messages[0] if prompt.messages else None
     if first is not None and first.role in {"system", "developer"}:
-        yield _key(first.text[:SYSTEM], b"s" + scope)
-    text = prompt.text
-    yield _key(text[-ENDING:], b"e" + scope)
-    yield _key(text[: PREFIXES[0]], b"p" + scope)
+        return (*roots, _key(first.text[:SYSTEM], b"s" + scope), ending)
+    return (*roots, ending)
+
+
+def _beginnings(prompt: Prompt) -> Iterator[int]:
+    """Keys of the prompt's beginnings, the shortest first."""
+    text, seed = prompt.text, b"p" + _roots(prompt.model, prompt.tenant)[0]
+    yield _key(text[: PREFIXES[0]], seed)
     for shorter, longer in pairwise(PREFIXES):
         if len(text) <= shorter:
             break
-        yield _key(text[:longer], b"p" + scope)
+        yield _key(text[:longer], seed)

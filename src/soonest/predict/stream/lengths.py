@@ -29,7 +29,7 @@ class Lengths:
     An answer that was cut is at least as long; the law of all is Kaplan and Meier's estimate (1958).
     """
 
-    __slots__ = ("_cut", "_ended", "_quantiles", "_since", "_weight", "count", "window")
+    __slots__ = ("_cut", "_ended", "_law", "_quantiles", "_since", "_weight", "count", "window")
 
     def __init__(self, window: float = 2000.0) -> None:
         self.window = window
@@ -39,6 +39,7 @@ class Lengths:
         self._weight = 1.0
         self._since = 0
         self._quantiles: list[float] | None = None
+        self._law: tuple[int, NDArray[np.float64]] | None = None
 
     def add(self, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002 - the answer's kind
         """Take one answer in."""
@@ -72,6 +73,11 @@ class Lengths:
 
     def law(self) -> NDArray[np.float64]:
         """The share of answers in each bin, of shape (BINS,); what outlives all that ended lies in the last bin met."""
+        if self._law is None or self._law[0] != self.count:
+            self._law = self.count, self._kaplan_meier()
+        return self._law[1]
+
+    def _kaplan_meier(self) -> NDArray[np.float64]:
         both = self._ended + self._cut
         risk = both[::-1].cumsum()[::-1]
         alive = np.cumprod(1 - np.divide(self._ended, risk, out=np.zeros(BINS), where=risk > 0))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import OrderedDict
+from functools import lru_cache
+from operator import add
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import numpy as np
@@ -28,6 +31,7 @@ MOST_GROUPS: Final = 32
 INNER: Final = LEVELS[1:-1]
 WHOLE: Final = ("", "")
 GROUPS: Final = "groups.json"
+MOST: Final = math.log1p(LONGEST)
 COLD: Final = 100
 """Forecasts from which strata are drawn where nothing was fitted."""
 
@@ -176,8 +180,10 @@ class Conformal(Predictor):
     def _asked(self, prompt: Prompt, made: Forecast) -> _Asked:
         counts = at_levels(made)[1:-1]
         ends = [made.quantile(level) for level in self._levels[-2:]]
-        stratum = int(np.searchsorted(self.edges_, made.expected, side="right")) if len(self.edges_) else 0
-        return _Asked(np.log1p([*counts, *ends]), stratum, (prompt.model, prompt.tenant), made.expected)
+        stratum = bisect_right(self.edges_, made.expected)
+        return _Asked(
+            np.array([*map(math.log1p, (*counts, *ends))]), stratum, (prompt.model, prompt.tenant), made.expected
+        )
 
     def _corrected(self, prompt: Prompt, made: Forecast) -> Forecast:
         asked = self._asked(prompt, made)
@@ -186,13 +192,13 @@ class Conformal(Predictor):
         shifts = self._calibrators[level].shifts(asked.stratum, lambda: self._unfinished(level, asked.stratum))
         if shifts is None:
             return forecast(at_levels(made), prompt.max_tokens)
-        least, most = (math.log1p(made.tokens[i]) + shifts[j] for i, j in ((0, 0), (-1, len(INNER) - 1)))
-        logs = np.maximum.accumulate([least, *(asked.quantiles[:-2] + shifts[:-2]), most])
-        ends = asked.quantiles[-2:] + shifts[-2:]
+        shift: list[float] = shifts.tolist()  # so few numbers are quicker without arrays
+        least, most = (math.log1p(made.tokens[i]) + shift[j] for i, j in ((0, 0), (-1, len(INNER) - 1)))
+        *inner, low, high = map(add, asked.quantiles.tolist(), shift)
         top = self._calibrators[level].top(asked.stratum)
-        low, high = np.expm1([ends[0], ends[1] if top == -math.inf else top])
-        counts = np.expm1(np.minimum(logs, math.log1p(LONGEST))).tolist()
-        return forecast(counts, prompt.max_tokens, self.coverage, (float(low), float(high)))
+        counts = [math.expm1(min(log, MOST)) for log in (least, *inner, most)]
+        interval = math.expm1(low), math.expm1(high if top == -math.inf else top)
+        return forecast(counts, prompt.max_tokens, self.coverage, interval)
 
     def _speaks(self, level: tuple[str, str], stratum: int) -> bool:
         """Whether a calibration of its own is there for these requests, and knows enough of such forecasts."""
@@ -245,6 +251,7 @@ class _Asked(NamedTuple):
     expected: float
 
 
+@lru_cache(maxsize=4096)
 def levels_of(group: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     """A model and tenant, the model, all: each once, the narrowest first."""
     return tuple(dict.fromkeys((group, (group[0], ""), WHOLE)))

@@ -1,6 +1,8 @@
 """vLLM's scheduler without a model: it is told which tokens came, and shows what it decided, step by step."""
 
 from dataclasses import dataclass, field
+from functools import cache
+from zlib import crc32
 
 import torch
 from vllm.config import CacheConfig, ModelConfig, ParallelConfig, SchedulerConfig, VllmConfig
@@ -13,8 +15,32 @@ from vllm.v1.outputs import ModelRunnerOutput
 from vllm.v1.request import Request
 from vllm.v1.structured_output import StructuredOutputManager
 
-TOKEN = 7
+TOKEN, END = 7, 2
 init_none_hash(sha256)
+
+
+LONGEST = 4096
+
+
+@cache
+def configuration(model, budget, block_size, asynchronous, prefix_caching, scheduling_policy):
+    """vLLM's configuration; it takes long to make, and most of it is the same for all."""
+    config = VllmConfig(
+        model_config=ModelConfig(model=str(model), dtype="float32", skip_tokenizer_init=True, max_model_len=LONGEST),
+        scheduler_config=SchedulerConfig(
+            max_num_seqs=min(64, budget),
+            max_num_batched_tokens=budget,
+            max_model_len=LONGEST,
+            is_encoder_decoder=False,
+            enable_chunked_prefill=True,
+            policy=scheduling_policy,
+        ),
+        cache_config=CacheConfig(block_size=block_size, enable_prefix_caching=prefix_caching),
+        parallel_config=ParallelConfig(),
+    )
+    config.scheduler_config.async_scheduling = asynchronous  # the CPU's platform turns it off
+    register_all_kvcache_specs(config)
+    return config, StructuredOutputManager(config)
 
 
 def scheduler(
@@ -29,30 +55,13 @@ def scheduler(
     asynchronous=False,
     prefix_caching=False,
     scheduling_policy="fcfs",
-    **more,
 ):
     """A scheduler of this class; `blocks` are those that can be used, the null block comes on top."""
-    longest = 4096
-    config = VllmConfig(
-        model_config=ModelConfig(model=str(model), dtype="float32", skip_tokenizer_init=True, max_model_len=longest),
-        scheduler_config=SchedulerConfig(
-            max_num_seqs=slots,
-            max_num_batched_tokens=budget,
-            max_model_len=longest,
-            is_encoder_decoder=False,
-            enable_chunked_prefill=True,
-            async_scheduling=asynchronous,
-            policy=scheduling_policy,
-            **more,
-        ),
-        cache_config=CacheConfig(block_size=block_size, enable_prefix_caching=prefix_caching),
-        parallel_config=ParallelConfig(),
-        additional_config={} if options is None else {"soonest": options},
-    )
-    config.scheduler_config.async_scheduling = asynchronous  # the CPU's platform turns it off
-    spec = FullAttentionSpec(block_size=block_size, num_kv_heads=1, head_size=1, dtype=torch.float32)
+    config, outputs = configuration(model, budget, block_size, asynchronous, prefix_caching, scheduling_policy)
+    config.scheduler_config.max_num_seqs = slots
     config.cache_config.num_gpu_blocks = blocks + 1
-    register_all_kvcache_specs(config)
+    config.additional_config = {} if options is None else {"soonest": options}
+    spec = FullAttentionSpec(block_size=block_size, num_kv_heads=1, head_size=1, dtype=torch.float32)
     return kind(
         vllm_config=config,
         kv_cache_config=KVCacheConfig(
@@ -60,41 +69,42 @@ def scheduler(
         ),
         block_size=block_size,
         log_stats=True,
-        structured_output_manager=StructuredOutputManager(config),
+        structured_output_manager=outputs,
     )
 
 
-def request(name, prompt, limit, *, forecast=None, priority=0, block_size=16, salt=None):
-    """A request; `prompt` is a number of tokens that nobody else has, or a list of tokens."""
-    tokens = [hash((name, i)) % 1000 + 10 for i in range(prompt)] if isinstance(prompt, int) else prompt
-    extra = None if forecast is None else {"soonest_forecast": forecast}
-    params = SamplingParams(max_tokens=limit, ignore_eos=True, extra_args=extra)
-    params.update_from_generation_config({}, 2)
+def request(name, prompt, limit=2048, *, forecast=None, priority=0, block_size=16):
+    """A request; `prompt` is a list of tokens, or a number of tokens that nobody else has."""
+    tokens = [crc32(f"{name} {i}".encode()) % 900 + 10 for i in range(prompt)] if isinstance(prompt, int) else prompt
+    params = SamplingParams(
+        max_tokens=limit, extra_args=None if forecast is None else {"soonest_forecast": list(forecast)}
+    )
+    params.update_from_generation_config({}, END)
     return Request(
-        request_id=name,
+        request_id=str(name),
         prompt_token_ids=tokens,
         sampling_params=params,
         pooling_params=None,
         priority=priority,
-        cache_salt=salt,
         block_hasher=get_request_block_hasher(block_size, sha256),
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class Step:
     """What one iteration decided: tokens computed by each, who joined, who was preempted."""
 
     tokens: dict
-    joined: list
-    preempted: list
+    joined: set
+    preempted: set
 
 
 @dataclass
 class Drive:
-    """Runs a scheduler: answers come `late` steps after they were scheduled, as with asynchronous scheduling."""
+    """Runs a scheduler; answers have these `lengths`, and come `late` steps after they were scheduled."""
 
     scheduler: object
+    lengths: dict
     late: int = 0
     steps: list = field(default_factory=list)
     in_flight: list = field(default_factory=list)
@@ -102,48 +112,40 @@ class Drive:
     def step(self):
         before = {r.request_id for r in self.scheduler.running}
         output = self.scheduler.schedule()
-        now = [r.request_id for r in self.scheduler.running]
-        done = Step(
-            dict(output.num_scheduled_tokens),
-            [i for i in now if i not in before],
-            sorted(before - set(now)),
-        )
-        self.steps.append(done)
-        self.in_flight.append(output)
-        if len(self.in_flight) > self.late:
+        now = {r.request_id for r in self.scheduler.running}
+        self.steps.append(Step(dict(output.num_scheduled_tokens), now - before, before - now))
+        planned = output.total_num_scheduled_tokens > 0
+        if planned or not self.late:
+            self.in_flight.append(output)
+        if len(self.in_flight) > self.late or (self.in_flight and not planned):
             self.answer()
-        return done
+        return self.steps[-1]
 
     def answer(self):
-        """The oldest scheduled step has run."""
+        """The oldest of the scheduled steps has run: who computed its last token has another."""
         output = self.in_flight.pop(0)
-        emitting, sampled = [], []
-        started = {r.req_id: r.num_computed_tokens for r in output.scheduled_new_reqs}
+        started = {new.req_id: new.num_computed_tokens for new in output.scheduled_new_reqs}
         cached = output.scheduled_cached_reqs
         started |= dict(zip(cached.req_ids, cached.num_computed_tokens, strict=True))
-        for name, count in output.num_scheduled_tokens.items():
+        names = list(output.num_scheduled_tokens)
+        tokens = []
+        for name in names:
             source = self.scheduler.requests.get(name)
-            whole = started[name] + count
-            emitting.append(name)
-            sampled.append([TOKEN] if source is not None and whole >= self.known(source) else [])
+            last = source is not None and source.num_output_tokens + 1 == self.lengths[name]
+            whole = source is not None and started[name] + output.num_scheduled_tokens[name] >= source.num_tokens
+            tokens.append(([END] if last else [TOKEN]) if whole else [])
         self.scheduler.update_from_output(
             output,
             ModelRunnerOutput(
-                req_ids=emitting,
-                req_id_to_index={name: i for i, name in enumerate(emitting)},
-                sampled_token_ids=sampled,
+                req_ids=names,
+                req_id_to_index={name: i for i, name in enumerate(names)},
+                sampled_token_ids=tokens,
             ),
         )
 
-    @staticmethod
-    def known(source):
-        """Tokens that must be computed before the next one can be sampled."""
-        return source.num_tokens
-
     def run(self, most=100_000):
         """Until nobody is left."""
-        for _ in range(most):
-            if not self.scheduler.has_unfinished_requests() and not self.in_flight:
-                return self.steps
+        while self.scheduler.has_unfinished_requests() or self.in_flight:
             self.step()
-        raise AssertionError(f"not done after {most} steps")
+            assert len(self.steps) < most, "it never ends"
+        return self.steps

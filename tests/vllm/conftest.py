@@ -14,7 +14,7 @@ os.environ |= {
 }
 
 import pytest
-from models import config_only, model
+from tests.vllm.models import config_only, model
 
 
 @pytest.fixture(scope="session")

@@ -42,11 +42,11 @@ def model(folder, seed=0):
     LlamaForCausalLM(LlamaConfig(initializer_range=0.3, **facts)).save_pretrained(folder)
     special = ["<pad>", "<s>", "</s>", "<unk>"]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = Tokenizer(models.BPE({t: i for i, t in enumerate(special + letters)}, [], unk_token="<unk>"))
+    words = Tokenizer(models.BPE({t: i for i, t in enumerate(special + letters)}, [], unk_token="<unk>"))  # noqa: S106 - a token of text
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
+        tokenizer_object=words, **dict(zip(("pad_token", "bos_token", "eos_token", "unk_token"), special, strict=True))
     )
     tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     tokenizer.save_pretrained(folder)

@@ -35,18 +35,25 @@ class Lookahead:
         self._marks: dict[int, tuple[int, Call]] = {}
         self._step = scheduler.current_step
         self._events = -1
-        self._was_cut = False
+        self._cut: set[str] = set()
 
     def fits(self, call: Call, reserve: int) -> bool:
         """Whether the peak stays within the cache if this request starts now and everyone runs to their reserve."""
         self._follow()
-        limit = (self.rules.blocks or 0) - self.scheduler.kv_cache_manager.watermark_blocks - self.fixed
         call.generated = call.source.num_output_tokens
-        shared = 0
-        if self.shares:
-            blocks = self.scheduler.kv_cache_manager.get_computed_blocks(call.source)[0].blocks[0]
-            shared = sum(block.ref_cnt > 1 for block in blocks)
-        return self.load.fits(self._entry(call, shared), reserve + self.late, limit)
+        shared, owner, before = self._found(call) if self.shares else (0, None, 0)
+        fixed = self.fixed
+        if owner is not None:
+            self._see(owner, shared)
+            self.fixed += shared - before
+        limit = (self.rules.blocks or 0) - self.scheduler.kv_cache_manager.watermark_blocks - self.fixed
+        fits = self.load.fits(self._entry(call, shared), reserve + self.late, limit)
+        if owner is not None:
+            self._events = -1
+            if not fits:
+                self.fixed = fixed
+                self._see(owner)
+        return fits
 
     def forget(self, call: Call) -> None:
         """A running request is gone."""
@@ -60,27 +67,48 @@ class Lookahead:
             for request in reversed(running):  # who was admitted in this step stands last
                 if scheduler.calls[request.request_id].sequence in self._marks:
                     return
-                self._see(request, cut=request in scheduler._inflight_prefills)  # noqa: SLF001 - our base class
+                if request in scheduler._inflight_prefills:  # noqa: SLF001 - our base class
+                    self._cut.add(request.request_id)
+                self._see(request)
             return
         self.load.advance(ticks)
         self._step = scheduler.current_step
-        cut = self._cut_short() if scheduler._inflight_prefills else set()  # noqa: SLF001 - as above
+        before, self._cut = self._cut, self._cut_short() if scheduler._inflight_prefills else set()  # noqa: SLF001
         changed = self.shares and self._events != scheduler.events
-        if changed or cut or self._was_cut or not self.steady or len(running) != len(self._marks):
-            self._events, self._was_cut = scheduler.events, bool(cut)
+        unseen = ticks > 1 or len(running) != len(self._marks)
+        if unseen or changed or before or self._cut or not self.steady:
+            self._events = scheduler.events
             for _, call in list(self._marks.values()) if len(self._marks) > len(running) else ():
                 if call.source.status != RequestStatus.RUNNING:  # a session that waits for its next turn
                     self.forget(call)
-            own = sum(self._see(request, cut=request.request_id in cut) for request in running)
+            own = sum(map(self._see, running))
             if self.shares or scheduler.kv_holding_waiting:
                 pool = scheduler.kv_cache_manager.block_pool
                 self.fixed = max(0, pool.num_gpu_blocks - 1 - pool.get_num_free_blocks() - own)
 
-    def _see(self, request: VllmRequest, *, cut: bool) -> int:
+    def _found(self, call: Call) -> tuple[int, VllmRequest | None, int]:
+        """Stored blocks of a newcomer's prefix that the running hold; who holds some of them alone, and from where on.
+
+        Once it joins, the owner shares them too. Blocks that nobody holds must be taken like any others.
+        """
+        blocks = self.scheduler.kv_cache_manager.get_computed_blocks(call.source)[0].blocks[0]
+        counts = [block.ref_cnt for block in blocks]
+        several, some = sum(n > 1 for n in counts), sum(n > 0 for n in counts)
+        if several == some:
+            return several, None, several
+        held = self.scheduler.kv_cache_manager.coordinator.single_type_managers[0].req_to_blocks
+        for request in self.scheduler.running:
+            own = held.get(request.request_id, ())
+            if len(own) > several and own[several] is blocks[several]:
+                return some, request, several
+        return several, None, several
+
+    def _see(self, request: VllmRequest, shared: int | None = None) -> int:
         """Enter a running request as it is now; the blocks that it holds alone, where that is tracked."""
-        call = self.scheduler.calls[request.request_id]
+        call, cut = self.scheduler.calls[request.request_id], request.request_id in self._cut
         call.generated = request.num_output_tokens + request.num_output_placeholders
-        held, shared = self._blocks(request) if self.shares or self.scheduler.kv_holding_waiting else (0, 0)
+        held, found = self._blocks(request) if self.shares or self.scheduler.kv_holding_waiting else (0, 0)
+        shared = found if shared is None else shared
         entry = self._entry(call, shared)
         mark = self.rules.held(entry.request.prompt_tokens, call.generated) - self.load.tick - cut
         if self._marks.get(call.sequence, (None,))[0] != mark:

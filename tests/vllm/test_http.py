@@ -1,0 +1,182 @@
+"""vLLM's OpenAI-compatible server with our scheduler and our front end, over HTTP with the official client."""
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from openai import OpenAI
+from tests.vllm.servers import COMMAND, SMALL, environment, metrics, server
+
+from soonest.core import Message, Prompt
+from soonest.predict import History
+
+FLAGS = ("--scheduler-cls", "soonest.engines.vllm.Scheduler", "--middleware", "soonest.engines.vllm.FrontEnd")
+STORY, ANSWER = (
+    "Write a long story about the sea and a ship, number ",
+    "Answer yes or no and nothing else: is this even? ",
+)
+
+
+def prompt(text):
+    return Prompt((Message("user", text),), model="small")
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory):
+    """A history of long stories and short answers."""
+    folder = tmp_path_factory.mktemp("predictor") / "history"
+    prompts = [prompt(f"{STORY}{i}") for i in range(20)] + [prompt(f"{ANSWER}{i}") for i in range(20)]
+    History().fit(prompts, [60 + i % 5 for i in range(20)] + [4 + i % 2 for i in range(20)]).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(llama, predictor, tmp_path_factory):
+    log = tmp_path_factory.mktemp("log") / "vllm.log"
+    with server(llama, log, *FLAGS, SOONEST_VLLM_POLICY="shortest", SOONEST_VLLM_PREDICTOR=str(predictor)) as found:
+        yield found
+
+
+@pytest.fixture
+def client(url):
+    return OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
+
+
+def ask(client, text, tokens, *, forecast=None, **more):
+    """A completion of exactly so many tokens, and when it ended."""
+    extra = {"ignore_eos": True, **({} if forecast is None else {"vllm_xargs": {"soonest_forecast": forecast}})}
+    done = client.chat.completions.create(
+        model="small",
+        messages=[{"role": "user", "content": text}],
+        max_tokens=tokens,
+        temperature=0.0,
+        extra_body=extra,
+        **more,
+    )
+    return time.monotonic(), done
+
+
+def order(client, wave):
+    """Ids in the order in which they end, behind two long answers that take the places first."""
+    with ThreadPoolExecutor(len(wave) + 2) as pool:
+        busy = [pool.submit(ask, client, f"busy {i}", 300, forecast=[300, 300, 300]) for i in range(2)]
+        time.sleep(1.0)
+        asked = {}
+        for name, text, tokens, forecast in wave:
+            asked[name] = pool.submit(ask, client, text, tokens, forecast=forecast)
+            time.sleep(0.05)
+        assert not any(b.done() for b in busy), "the wave must queue"
+        return sorted(asked, key=lambda name: asked[name].result()[0])
+
+
+def test_short_forecasts_end_before_long_ones_that_came_first(client):
+    wave = [(f"long{i}", "go", 120, [120, 120, 120]) for i in range(2)]
+    wave += [(f"short{i}", "go", 4, [4, 4, 4]) for i in range(4)]
+    found = order(client, wave)
+    assert {name[:5] for name in found[:4]} == {"short"}
+
+
+def test_the_predictor_of_the_front_end_orders_requests_without_a_forecast(client, url):
+    wave = [(f"story{i}", f"{STORY}{100 + i}", 64, None) for i in range(2)]
+    wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
+    before = metrics(url)
+    found = order(client, wave)
+    assert {name[:6] for name in found[:3]} == {"answer"}
+    after = metrics(url)
+    made = 'soonest_vllm_forecasts_total{outcome="made"}'
+    assert after[made] - before.get(made, 0) == 5
+
+
+def test_metrics_are_at_vllms_own_endpoint(client, url):
+    ask(client, "anything", 3, forecast=[3, 3, 3])
+    found = metrics(url)
+    assert found['soonest_vllm_forecasts_hint_total{engine="0"}'] > 0
+    assert found['soonest_vllm_admissions_total{engine="0"}'] > 0
+    assert found['soonest_vllm_answers_inside_total{engine="0"}'] > 0
+    assert found['soonest_vllm_policy_errors_total{engine="0"}'] == 0
+    assert any(name.startswith("vllm:num_requests_waiting") for name in found)
+
+
+def test_a_stream_shows_its_usage_to_those_who_asked(client):
+    for options, shown in (({}, False), ({"stream_options": {"include_usage": True}}, True)):
+        stream = client.chat.completions.create(
+            model="small",
+            messages=[{"role": "user", "content": f"{ANSWER}7"}],
+            max_tokens=6,
+            stream=True,
+            extra_body={"ignore_eos": True},
+            **options,
+        )
+        chunks = list(stream)
+        assert any(chunk.usage is not None for chunk in chunks) is shown
+        assert all(chunk.choices for chunk in chunks) is not shown
+        assert chunks[-2 if shown else -1].choices[0].finish_reason == "length"
+
+
+def test_finished_lengths_return_to_the_predictor(client):
+    """A template that nobody has seen: first the forecast of all answers, after some answers its own."""
+    new = "Translate the following sentence into three languages, please, sentence "
+    for i in range(6):
+        ask(client, f"{new}{i}", 30, stream=False)
+    time.sleep(0.5)
+    wave = [(f"story{i}", f"{STORY}{200 + i}", 64, None) for i in range(2)]
+    wave += [("new", f"{new}9", 30, None), ("answer", f"{ANSWER}200", 4, None)]
+    found = order(client, wave)
+    assert found.index("answer") < found.index("new") < max(found.index("story0"), found.index("story1"))
+
+
+def test_what_is_no_request_is_vllms_to_refuse(client, url):
+    from openai import BadRequestError
+
+    with pytest.raises(BadRequestError):
+        client.chat.completions.create(model="small", messages="nobody", max_tokens=3)
+    with pytest.raises(BadRequestError):
+        ask(client, "odd", 3, forecast={"a": 1})
+    assert ask(client, "odd", 3, forecast=[9, 1, 3])[1].usage.completion_tokens == 3
+    assert metrics(url)['soonest_vllm_forecasts_bad_total{engine="0"}'] > 0
+
+
+def test_completions_of_several_prompts_go_through(client):
+    done = client.completions.create(
+        model="small", prompt=["one", "two"], max_tokens=3, extra_body={"ignore_eos": True}
+    )
+    assert [choice.finish_reason for choice in done.choices] == ["length", "length"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "message"),
+    [
+        ((), {"SOONEST_VLLM_POLCY": "fcfs"}, "no option 'polcy'; known: SOONEST_VLLM_POLICY"),
+        ((), {"SOONEST_VLLM_POLICY": "a_ell"}, "policy 'a_ell' needs quantum, which vLLM cannot give"),
+        (("--scheduling-policy", "priority"), {}, "--scheduling-policy priority is vLLM's own order"),
+    ],
+)
+def test_what_cannot_be_stops_the_start_and_says_why(llama, flags, variables, message):
+    command = [*COMMAND, "--model", str(llama), "--port", "0", *SMALL, *FLAGS[:2], *flags]
+    done = subprocess.run(
+        command, env=environment(**variables), capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+
+
+def test_without_the_flag_nothing_of_us_is_loaded(llama):
+    code = (
+        "import sys\n"
+        "from vllm import EngineArgs\n"
+        "from vllm.v1.engine.llm_engine import LLMEngine\n"
+        f"e = LLMEngine.from_engine_args(EngineArgs(model={str(llama)!r}, dtype='float32', enforce_eager=True, "
+        "max_model_len=1024, max_num_seqs=2), enable_multiprocessing=False)\n"
+        "print([m for m in sys.modules if m.startswith('soonest')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(VLLM_ENABLE_V1_MULTIPROCESSING="0"),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -86,7 +86,7 @@ def compatible(members):
 MEMBERS = st.dictionaries(PATHS, LEAVES, max_size=3).filter(compatible)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(BODIES, MEMBERS)
 def test_a_splice_sets_the_members_and_nothing_else(raw, members):
     spliced = splice(raw, members)

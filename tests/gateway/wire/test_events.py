@@ -51,7 +51,7 @@ def splits(stream):
     return st.lists(st.integers(0, len(stream)), max_size=12)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_what_comes_out_is_what_went_in_less_the_event_to_be_dropped(data):
     events = st.tuples(st.sampled_from([*ODD, USAGE]) | st.text(max_size=5).map(content), st.sampled_from(ENDS))

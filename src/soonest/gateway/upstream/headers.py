@@ -29,6 +29,15 @@ HOP_BY_HOP: Final = frozenset(
 )
 NOT_FORWARDED: Final = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 """The client's connection; the engine's own name and the body's length are written anew."""
+SKIPPED: Final = {
+    (renamed, readable): NOT_FORWARDED
+    | ({b"x-request-id"} if renamed else set())
+    | ({b"accept-encoding"} if readable else set())
+    for renamed in (False, True)
+    for readable in (False, True)
+}
+PLAIN: Final = frozenset({b"", b",keep-alive", b",close", b",Keep-Alive"})
+"""What `Connection` says nearly always, after a comma."""
 
 
 def request_headers(
@@ -39,18 +48,21 @@ def request_headers(
     `request_id` takes the place of the client's. With `readable` the engine is asked not to compress, so that the
     answer can be looked at.
     """
-    listed = [*headers]
-    dropped = NOT_FORWARDED | _named(listed)
+    dropped = SKIPPED[bool(request_id), readable]
+    sent, named = [], b""
+    for name, value in headers:
+        if name not in dropped:
+            sent.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
+        elif name == b"connection":
+            named += b"," + value
+    if named not in PLAIN:
+        own = {word.strip().lower().decode("latin-1") for word in named.split(b",")}
+        sent = [(name, value) for name, value in sent if name not in own]
     if request_id:
-        dropped |= {b"x-request-id"}
+        sent.append(("X-Request-Id", request_id))
     if readable:
-        dropped |= {b"accept-encoding"}
-    sent = CIMultiDict([(_text(name), _text(value)) for name, value in listed if name.lower() not in dropped])
-    if request_id:
-        sent["X-Request-Id"] = request_id
-    if readable:
-        sent["Accept-Encoding"] = "identity"
-    return sent
+        sent.append(("Accept-Encoding", "identity"))
+    return CIMultiDict(sent)
 
 
 def response_headers(response: ClientResponse) -> Headers:
@@ -64,9 +76,5 @@ def response_headers(response: ClientResponse) -> Headers:
 
 def _named(headers: Headers) -> frozenset[bytes]:
     """Headers that `Connection` names as its own."""
-    found = [value for name, value in headers if name.lower() == b"connection"]
+    found = [value for name, value in headers if name == b"connection"]
     return frozenset(word.strip().lower() for value in found for word in value.split(b",")) if found else frozenset()
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")

@@ -83,9 +83,10 @@ def test_headers_go_on_but_those_of_the_connection():
     assert raw == b"abc"
 
 
-def test_nothing_is_added_that_the_client_did_not_say():
+@pytest.mark.parametrize("raw", [None, b""])
+def test_nothing_is_added_that_the_client_did_not_say(raw):
     async def conversation(engine, fake):
-        await answered(engine, "GET", "/v1/models", [])
+        await answered(engine, "GET", "/v1/models", [], raw)
         return fake.seen()["last"]
 
     assert [name for name, _ in talk(conversation)["headers"]] == ["Host"]

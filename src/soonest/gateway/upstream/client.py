@@ -108,7 +108,9 @@ def _was_stale(error: Exception) -> bool:
 
 
 def _data(body: bytes | AsyncIterable[bytes] | None) -> Any:
-    return io.BytesIO(body) if isinstance(body, bytes) and len(body) >= LARGE else body
+    if not isinstance(body, bytes):
+        return body
+    return io.BytesIO(body) if len(body) >= LARGE else body or None
 
 
 def _said(error: Exception) -> str:

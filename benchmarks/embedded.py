@@ -103,7 +103,7 @@ async def study(given: argparse.Namespace, notes: Study) -> Comparison:
         rules = Rules.vllm(SLOTS, BUDGET, MEMORY // BLOCK, BLOCK)
         sizes = ("--slots", SLOTS, "--token-budget", BUDGET, "--block-size", BLOCK, "--memory", MEMORY)
         engine = await running.enter_async_context(
-            serving("engine", "--port", "0", "--policy", "fcfs", *map(str, sizes))
+            serving("engine", *given.model, "--port", "0", "--policy", "fcfs", *map(str, sizes))
         )
         name = await model_of(engine)
         contenders = []
@@ -117,7 +117,7 @@ async def study(given: argparse.Namespace, notes: Study) -> Comparison:
         if comparison.full is None or comparison.capacity is None:
             return comparison
         comparison.plan = replace(comparison.plan, repetitions=fitting(given, comparison.capacity))
-        runs = [comparison.full, *await lone_loops(contenders[0].endpoint, calls, given.quick, said)]
+        runs = [comparison.full, *await lone_loops(contenders[0].endpoint, calls, said)]
         steps = foretell(comparison, runs, calls, rules, given.predictor, notes)
         said.say(
             f"step time {asdict(steps.step_time)}, R2 {steps.r2:.3f}; simulated to sustain {steps.sustained:.3g}/s"
@@ -133,12 +133,13 @@ def fitting(given: argparse.Namespace, capacity: float) -> int:
     return 2 if given.quick else max(3, min(12, int(60 * given.minutes / one)))
 
 
-async def lone_loops(endpoint: Endpoint, calls: Sequence[Any], quick: bool, said: Said) -> list[Ran]:  # noqa: FBT001
+async def lone_loops(endpoint: Endpoint, calls: Sequence[Any], said: Said) -> list[Ran]:
     """Closed loops with fewer under way than there are slots: an iteration's time at other batch sizes."""
     runs = []
     async with Load(endpoint) as load:
+        size = min(len(calls) // 3, 40)
         for number, under_way in enumerate((1, 2, SLOTS // 2)):
-            some = calls[number * 40 : number * 40 + (10 if quick else 40)]
+            some = calls[number * size : (number + 1) * size]
             said.begin(f"closed loop, {under_way} under way", len(some))
             runs.append(await load.closed_loop(some, under_way, name=f"few{under_way}"))
     return runs
@@ -192,8 +193,10 @@ def spread(values: list[int]) -> dict[str, float]:
 
 
 def shares(means: dict[str, float]) -> dict[str, float]:
-    """Each arm's gain in mean JCT over `fcfs`, as a share of the oracle's."""
+    """Each arm's gain in mean JCT over `fcfs`, as a share of the oracle's; nothing where it gains nothing."""
     best = means["fcfs"] - means[ORACLE]
+    if best <= 0:
+        return {}
     return {label: (means["fcfs"] - mean) / best for label, mean in means.items() if label not in {"fcfs", ORACLE}}
 
 
@@ -225,7 +228,7 @@ def measured(rows: Sequence[Row], foretold: dict[str, Any]) -> dict[str, object]
             "excludes_0": low is not None and low > 0,
             "share_of_oracle_gain": share.get(label),
             "foretold_share": said,
-            "points_apart": None if said is None else 100 * (share[label] - said),
+            "points_apart": None if said is None or label not in share else 100 * (share[label] - said),
         }
     return found
 

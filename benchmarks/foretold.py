@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LEAST: Final = 8
 """Tokens of the shortest answer whose pace counts: shorter ones are mostly one read of the socket."""
-STARTUPS: Final = 5
+STARTUPS: Final = 12
 
 
 @dataclass(frozen=True)

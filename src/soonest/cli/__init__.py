@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from soonest.cli.bench import bench
 from soonest.cli.engine import engine
 from soonest.cli.fit_steps import fit_steps
 from soonest.cli.forecasts import evaluate, fit, predict
@@ -29,6 +30,7 @@ app.command(name="eval")(evaluate)
 app.command()(predict)
 app.command(name="fit-steps")(fit_steps)
 app.command()(engine)
+app.command()(bench)
 
 
 @app.callback(invoke_without_command=True)

@@ -130,9 +130,25 @@ def test_a_journal_without_prompts_says_how_to_keep_them():
 def test_a_row_s_forecast_is_the_one_that_was_made():
     made = Forecast.hint(3.0, 20.0, 90.0)
     assert answered(known=True, low=3.0, expected=20.0, high=90.0).forecast() == made
-    for odd in (answered(max_tokens=50), answered(known=True, max_tokens=50), answered(known=True, low=9.0, high=2.0)):
+    skewed = answered(known=True, low=2.0, expected=20.0, high=9.0, coverage=0.9).forecast()
+    assert (skewed.known, skewed.low, round(skewed.expected, 6), skewed.high, skewed.coverage) == (True, 2, 20, 9, 0.9)
+    for odd in (
+        answered(max_tokens=50),
+        answered(known=True, max_tokens=50),
+        answered(known=True, low=9.0, expected=5.0, high=2.0),
+    ):
         assert not odd.forecast().known
     assert answered(max_tokens=50).forecast() == Forecast.unknown(50)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0.01, 1)), min_size=2, max_size=6), st.floats(0.05, 0.95))
+def test_rank_and_interval_of_any_forecast_survive_the_journal(parts, coverage):
+    edges = [0, *sorted(edge for edge, _ in parts)]
+    made = Forecast.classes(edges, [share for _, share in parts], coverage)
+    facts = {"low": made.low, "expected": made.expected, "high": made.high, "coverage": made.coverage, "known": True}
+    told = restored(stored(answered(**facts)), 1).forecast()
+    assert (told.known, told.low, told.high, told.coverage) == (True, made.low, made.high, made.coverage)
+    assert told.expected == pytest.approx(made.expected, rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize(

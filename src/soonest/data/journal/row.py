@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from soonest.core import Forecast, ForecastError, Outcome
@@ -62,13 +63,17 @@ class Row(NamedTuple):
         return self.finish_reason == "length" or self.outcome != Outcome.FINISHED
 
     def forecast(self) -> Forecast:
-        """The forecast that was made, as far as three numbers tell it; unknown where they say nothing."""
+        """The forecast that was made, as far as three numbers tell it; unknown where they say nothing.
+
+        A mean may lie outside the interval that is promised, where the law is skewed.
+        """
         limit = max(1, min(self.max_tokens or 1 << 20, 1 << 20))
         if not self.known:
             return Forecast.unknown(limit)
         try:
-            return Forecast.hint(self.low, self.expected, self.high)
-        except ForecastError:
+            law = Forecast.hint(min(self.low, self.expected), self.expected, max(self.high, self.expected))
+            return replace(law, low=int(self.low), high=int(self.high), coverage=self.coverage)
+        except (ForecastError, ValueError, OverflowError):
             return Forecast.unknown(limit)
 
 

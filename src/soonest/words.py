@@ -7,6 +7,7 @@ import importlib
 import re
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from inspect import signature
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -78,10 +79,17 @@ class Registry(Generic[T]):
                 raise self._unreadable(words)
         arguments = [self._argument(node, words) for node in call.args]
         named = {k.arg or "**": self._argument(k.value, words) for k in call.keywords}
+        takes = signature(made)
+        try:
+            takes.bind(*arguments, **named)
+        except TypeError as error:
+            taken = f"it takes: {', '.join(takes.parameters)}" if takes.parameters else "it takes none"
+            raise self.error(f"{self.kind} {name!r} does not take these arguments: {error}; {taken}") from None
         try:
             return made(*arguments, **named)
         except (TypeError, OverflowError, NotImplementedError) as error:
-            raise self.error(f"{self.kind} {name!r} does not take these arguments: {error}") from None
+            given = ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in named.items())])
+            raise self.error(f"{self.kind} {name!r} can make nothing of {given or 'no arguments'}: {error}") from None
 
     def _argument(self, node: ast.expr, words: str) -> T | float | str | bool:
         match node:

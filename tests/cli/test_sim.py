@@ -165,3 +165,12 @@ def test_a_plot_says_of_each_panel_what_is_true_of_it(soonest, tmp_path, monkeyp
     assert drawn["panels"][0].endswith("; 2 of 3 repetitions pooled")
     assert soonest(*QUICK, *loads)[0] == 0
     assert [panel.rpartition("; ")[2] for panel in drawn["panels"]] == ["one repetition"] * 2
+
+
+@pytest.mark.parametrize(("flag", "other"), [("--memory", "--slots"), ("--slots", "--memory")])
+def test_one_flag_of_the_sample_s_engine_alone_is_told_to_replace_it(soonest, flag, other):
+    code, _, err = soonest(flag, 20_000, "-n", 50, "-p", "fcfs")
+    assert code == 0
+    assert f"{flag} replaces the sample's small engine" in err
+    assert f"without {other}" in err
+    assert "replaces" not in soonest("--memory", 20_000, "--slots", 64, "-n", 50, "-p", "fcfs")[2]

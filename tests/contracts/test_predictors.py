@@ -110,7 +110,11 @@ def test_a_predictor_s_words_are_read_like_a_policy_s():
     assert (made.name, made.base.least, made.coverage) == ("conformal", 2, 0.8)
     for words, said in (
         ("nonsense", "known: constant"),
-        ("conformal", "does not take"),
+        ("conformal", "missing a required argument: 'base'; it takes: base, coverage"),
+        ("conformal(text, coverag=0.8)", "unexpected keyword argument 'coverag'; it takes: base, coverage, window"),
+        ("history(1, 2, 3, 4, 5)", "too many positional arguments; it takes: window, templates"),
+        ("constant(window=wide)", "can make nothing of window='wide'"),
+        ("ensemble(constant, memry=3)", "does not take 'memry'; it takes predictors, memory"),
         ("history(", "cannot read"),
         ("os:getcwd", "no subclass"),
     ):

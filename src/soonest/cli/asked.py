@@ -54,15 +54,14 @@ def prompts(
     """Prompts to serve, and the predictors that read them; a wrong folder is refused before long work."""
     from functools import partial
 
-    from soonest.core import SimulationError
+    from soonest.cli.forecasts.flags import check_share
     from soonest.data.examples import guess_columns, read_examples
     from soonest.studies.live import Asked, loaded
 
     typer.echo(f"{path}: {guess_columns(path)}", err=True)
     examples = read_examples(path, model=model, cut=cut)
     if share is not None:
-        if not 0 < share < 1:
-            raise SimulationError(f"--test-share must lie between 0 and 1, got {share:g}")
+        check_share(share)
         examples = examples.split((1 - share, share), seed)[1]
     for folder in named.values():
         loaded(folder)

@@ -136,6 +136,7 @@ def sim(
         "journal": journal,
     }
     check_together(trace, given, compared)
+    _tell_of_the_sample(trace == "sample" and rules == "vllm" and replay is None, slots, memory)
     calls = named_trace(trace, format, model, cache_dir) if replay is None else replay.trace
     options = Options(
         rules=_rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
@@ -173,8 +174,9 @@ def sim(
     kept = results.simulate_all(comparison, records, keep=plot is not None)
     steps = Path(step_time or "h100-8b").name if replay is None or step_time else "fitted"
     engine = f"{rules} rules, {steps} steps" + (f", {options.engines} engines" if options.engines > 1 else "")
-    source = Path(calls.name if replay else trace).name
-    source = source if prompts is None else f"{prompts.name} at the times of {source}"
+    source = " at the times of ".join(
+        [*([] if prompts is None else [prompts.name]), Path(calls.name if replay else trace).name]
+    )
     shown = f"{source} on {engine}"
     results.print_tables(comparison, shown, markdown=markdown)
     results.print_check(replay, comparison)
@@ -226,6 +228,14 @@ def _step_time(name: str) -> StepTime:
     if not Path(name).exists():
         raise StepTimeError(f"no step time {name!r}: give one of {', '.join(PRESETS)}, or a file from fit-steps")
     return StepTime.load(name)
+
+
+def _tell_of_the_sample(served: bool, slots: int | None, memory: int | None) -> None:
+    """One flag alone replaces both of the sample's small engine."""
+    if served and (slots is None or memory is None):
+        alone, other = ("--slots", "--memory") if memory is None else ("--memory", "--slots")
+        small = "the sample's small engine (--slots {slots} --memory {memory})".format(**SMALL_ENGINE)
+        typer.echo(f"{alone} replaces {small}: without {other}, vLLM's default holds", err=True)
 
 
 def _rules(

@@ -36,6 +36,9 @@ class Ensemble(Predictor):
         self, *members: Predictor, memory: float = 300, share: float = 0.2, seed: int = 0, **named: Predictor
     ) -> None:
         found = (*members, *named.values())
+        for name, given in named.items():
+            if not isinstance(given, Predictor):
+                raise PredictorError(f"ensemble does not take {name!r}; it takes predictors, memory, share and seed")
         if not found or not all(isinstance(member, Predictor) for member in found):
             raise PredictorError("an ensemble needs predictors as members, such as ensemble(history, text)")
         if not (memory > 1 and 0 < share < 1):

@@ -52,7 +52,8 @@ class Online(Predictor):
 
     Silent means `unknown`: policies then serve in arrival order. It begins so, unless the card of what it wraps states
     a rank agreement with held-out answers that is positive. It speaks once the sequential test of `Agreement` finds
-    one, and falls silent again when the test finds it lost.
+    one, and falls silent again when the test finds it lost. The test sees answers that have ended: under a policy that
+    serves the short first it measures the order among the served, and hardly that of those forecast to be long.
 
     Every `every` answers a copy of the base learns from the last `window` but for the newest quarter, and takes the
     base's place if it predicts that quarter better. `refit` is `background` (a thread), `inline` (within `update`, for

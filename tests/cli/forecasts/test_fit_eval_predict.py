@@ -204,3 +204,9 @@ def test_a_second_fit_takes_the_place_of_the_first(soonest, answers, folder):
     assert code == 0
     assert Predictor.from_pretrained(folder).name == "constant"
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_file_without_a_predictor_is_told_what_is_missing(soonest, answers):
+    code, _, err = soonest("eval", answers)
+    assert code != 0
+    assert "name a predictor before the file" in err

@@ -49,8 +49,10 @@ def evaluate(
 
     if plot is not None:
         check_picture(plot)
-    if test_share is not None and not 0 < test_share < 1:
-        raise PredictorError(f"--test-share must lie between 0 and 1, got {test_share:g}")
+    if not predictors:
+        raise PredictorError(f"name a predictor before the file, for example: soonest eval forecasts {file}")
+    if test_share is not None:
+        flags.check_share(test_share)
     made = {name: _made(name) for name in dict.fromkeys(predictors)}
     if test_share is None and any(is_words(name) for name in made):
         test_share = 0.2

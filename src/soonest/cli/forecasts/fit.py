@@ -38,8 +38,7 @@ def fit(
     from soonest.predict import predictor as make
     from soonest.report.forecasts import Training
 
-    if not 0 < test_share < 1:
-        raise PredictorError(f"--test-share must lie between 0 and 1, got {test_share:g}")
+    flags.check_share(test_share)
     files = files or []
     if not files and journal is None:
         raise PredictorError("give a FILE of prompts and lengths, or --journal")

@@ -57,9 +57,24 @@ TestShare = Annotated[
     option("Share of the answers held out and measured on; conversations stay whole.", LEARNING, "--test-share"),
 ]
 
+
+def check_share(share: float) -> None:
+    """Refuse a share of answers that holds out none, or all.
+
+    Raises:
+        PredictorError: it is not between 0 and 1.
+    """
+    from soonest.core import PredictorError
+
+    if not 0 < share < 1:
+        raise PredictorError(f"--test-share must lie between 0 and 1, got {share:g}")
+
+
 Contestants = Annotated[
     list[str],
     typer.Argument(
+        default_factory=list,
+        show_default=False,
         help="Folders made by `soonest fit`, OWNER/NAME of a hub, or words such as `constant`, which are fitted first.",
         metavar="PREDICTOR...",
     ),

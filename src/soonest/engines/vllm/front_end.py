@@ -133,7 +133,7 @@ class Boards:
 
 
 def _is_call(scope: Message) -> bool:
-    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"].endswith(PATHS)
+    return scope["type"] == "http" and scope["method"] == "POST" and str(scope["path"]).endswith(PATHS)
 
 
 async def _body(receive: Receive) -> tuple[bytes, Receive]:

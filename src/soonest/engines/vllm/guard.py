@@ -45,7 +45,7 @@ class Guard(Policy):
 
     def first(self, request: Request) -> float:
         """The inner policy's, else the forecast's upper bound."""
-        return self._asked(lambda: _finite(self.inner.first(request))[0], request.forecast.high)
+        return self._asked(lambda: _finite(self.inner.first(request))[0], float(request.forecast.high))
 
     def rank(self, entry: Entry) -> Rank:
         """The inner policy's, else the same for all."""
@@ -70,7 +70,7 @@ class Guard(Policy):
 
     def evicted(self, entry: Entry) -> float:
         """The inner policy's, else what is known."""
-        return self._asked(lambda: _finite(self.inner.evicted(entry))[0], max(entry.estimate, entry.generated))
+        return self._asked(lambda: _finite(self.inner.evicted(entry))[0], float(max(entry.estimate, entry.generated)))
 
     def _asked(self, question: Callable[[], T], otherwise: T) -> T:
         try:

@@ -88,7 +88,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
 
     def has_place(self) -> bool:
         """Whether a slot is free."""
-        return len(self.running) + self.num_waiting_for_streaming_input < self.max_num_active_reqs
+        return bool(len(self.running) + self.num_waiting_for_streaming_input < self.max_num_active_reqs)
 
     def take_news(self) -> bool:
         """Whether something happened, since the order was last read, that may change who starts."""
@@ -111,7 +111,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
             return self.fits(call)
         manager = self.kv_cache_manager
         free = manager.block_pool.get_num_free_blocks() - manager.watermark_blocks
-        return self.rules.blocks_for(call.source.num_tokens) <= free
+        return bool(self.rules.blocks_for(call.source.num_tokens) <= free)
 
     def arrived(self, source: VllmRequest) -> None:
         """A request joins the queue; its arrival is when the engine hears of it, as in vLLM's own order."""

@@ -151,7 +151,7 @@ def foretell(
     """Simulate the waves that follow, and write it down before they do."""
     capacity = comparison.capacity or 0.0
     prompt_tokens = counted(runs[0].answers, calls)
-    plan, size = comparison.plan, comparison.requests or 0
+    plan, size, endpoint = comparison.plan, comparison.requests or 0, comparison.contenders[0].endpoint
     first = workload_of(*plan.wave(0, capacity, size), prompt_tokens)
     steps = fitted(runs, rules, first, capacity)
     options = Options(rules, steps.step_time)
@@ -161,7 +161,8 @@ def foretell(
         for repetition in range(plan.repetitions):
             wave, at = plan.wave(repetition, load * capacity, size)
             workload = workload_of(wave, at, prompt_tokens)
-            told = simulated(workload, [call.prompt for call in wave], ARMS, folder, options)
+            prompts = [Prompt.from_body(json.loads(endpoint.body(call))) for call in wave]  # as the gateway reads them
+            told = simulated(workload, prompts, ARMS, folder, options)
             for label, mean in told.items():
                 means[f"{load:g}"][label].append(mean)
     notes.note(

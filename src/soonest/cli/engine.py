@@ -142,8 +142,7 @@ def engine(
     if model is None:
         from soonest.engines import tiny
 
-        model = str(tiny.path())
-    loaded = load(model, device=device, dtype=dtype, max_length=max_model_len, revision=revision)
+    loaded = load(model or str(tiny.path()), device=device, dtype=dtype, max_length=max_model_len, revision=revision)
     if threads is not None or loaded.is_small:
         torch.set_num_threads(threads or 1)
     settings = Settings(
@@ -157,5 +156,5 @@ def engine(
         seed=seed,
     )
     made = Engine(loaded, order, settings)
-    names = tuple(served_name or dict.fromkeys((loaded.name, model)))
+    names = tuple(served_name or dict.fromkeys((loaded.name, model or loaded.name)))
     raise typer.Exit(serve(made, host, port, forecasting=Forecasting(predicts), names=names))

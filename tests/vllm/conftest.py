@@ -14,7 +14,9 @@ os.environ |= {
 }
 
 import pytest
-from tests.vllm.models import config_only, model
+from tests.vllm.models import config_only
+
+from soonest.engines import tiny
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +26,6 @@ def facts(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def llama(tmp_path_factory):
-    """A small model with random weights."""
-    return model(tmp_path_factory.mktemp("llama") / "model")
+def llama():
+    """The small model that comes with the package."""
+    return tiny.path()

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from tests.vllm.alone import Step
-from vllm.v1.engine.llm_engine import LLMEngine
-
 from vllm import EngineArgs, SamplingParams
+from vllm.v1.engine.llm_engine import LLMEngine
 
 BLOCK = 32
 BUDGET = 64

@@ -1,4 +1,4 @@
-"""Small models that vLLM can load, made here: a Llama of a million parameters or so, and its tokenizer."""
+"""A model's configuration without weights, for a scheduler without a model."""
 
 import json
 
@@ -25,29 +25,7 @@ CONFIG = {
 
 
 def config_only(folder):
-    """What vLLM's configuration needs, without weights: for a scheduler without a model."""
+    """A folder that vLLM takes for a model's."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    return folder
-
-
-def model(folder, seed=0):
-    """A model with random weights, and a tokenizer of bytes."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    torch.manual_seed(seed)
-    facts = {key: value for key, value in CONFIG.items() if key not in {"architectures", "model_type"}}
-    LlamaForCausalLM(LlamaConfig(initializer_range=0.3, **facts)).save_pretrained(folder)
-    special = ["<pad>", "<s>", "</s>", "<unk>"]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = Tokenizer(models.BPE({t: i for i, t in enumerate(special + letters)}, [], unk_token="<unk>"))  # noqa: S106 - a token of text
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=words, **dict(zip(("pad_token", "bos_token", "eos_token", "unk_token"), special, strict=True))
-    )
-    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
-    tokenizer.save_pretrained(folder)
     return folder

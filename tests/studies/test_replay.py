@@ -83,6 +83,20 @@ def test_step_times_are_found_again(load):
         assert ours == pytest.approx(theirs, rel=0.08)
 
 
+def test_a_month_in_between_changes_nothing():
+    rows, _ = journal_of(n=1000)
+    month = [
+        row._replace(
+            **{name: getattr(row, name) + 29 * 86_400 for name in ("arrival", "admitted", "first_token", "finished")}
+        )
+        for row in rows
+    ]
+    ours, theirs = fit_lives([*rows, *month]).steptime, fit_lives(rows).steptime
+    for sequences in (1, 12):
+        counts = 100, sequences, sequences * 500
+        assert ours.duration(*counts) == pytest.approx(theirs.duration(*counts), rel=0.01)
+
+
 def test_without_first_tokens_it_is_nearly_as_good():
     rows = [row._replace(first_token=float("nan")) for row in journal_of()[0]]
     made, comparison = replayed(rows)

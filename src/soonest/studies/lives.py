@@ -126,10 +126,10 @@ def _running_sums(stretches: Sequence[_Stretch]) -> tuple[Floats, list[Floats]]:
         np.subtract.at(change, at[1], share)
         return np.cumsum(change)[:-1]
 
-    gaps, squares = np.diff(moments), np.diff(moments**2) / 2
+    gaps, middles = np.diff(moments), (moments[1:] + moments[:-1]) / 2
     grown = (
         rate(sequences * pace) * gaps,
         rate(prefill / (end - begin)) * gaps,
-        rate(level) * gaps + rate(slope) * squares,
+        np.maximum(rate(level) + rate(slope) * middles, 0) * gaps,  # linear between moments, so the middle is the mean
     )
     return moments, [np.concatenate([[0.0], np.cumsum(part)]) for part in grown]

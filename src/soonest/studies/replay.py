@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FORECAST = "journal"
 """The forecasts that the gateway really made: POLICY@journal."""
+LONGEST = 30 * 86_400
+"""Seconds of a journal that are replayed at most."""
 TRUSTED = 0.1
 """How far the replayed mean JCT of the journal's own policy may lie from the real one."""
 
@@ -49,14 +51,15 @@ class Replay:
     def of(
         cls, rows: Sequence[Row], notes: Mapping[str, str], name: str, model: str | None, last: int | None
     ) -> Replay:
-        """The newest rows of the newest policy; other policies' rows are left out."""
+        """The newest rows of the newest policy, of a month at most; other policies' rows are left out."""
         ended = sorted((row for row in rows if row.done and model in {None, row.model}), key=lambda row: row.arrival)
         if not ended:
             raise JournalError(f"{name}: no finished request to replay; {len(rows)} have no answer, or other models'")
         newest = ended[-1].policy
-        kept = [row for row in rows if row.policy == newest]
+        kept = sorted((row for row in rows if row.policy == newest), key=lambda row: row.arrival)
+        kept = [row for row in kept if row.arrival >= ended[-1].arrival - LONGEST]
         if last is not None:
-            since = [row.arrival for row in ended if row.policy == newest][-last:][0]
+            since = [row.arrival for row in kept if row.done and model in {None, row.model}][-last:][0]
             kept = [row for row in kept if row.arrival >= since]
         return cls(kept, notes, name, model)
 

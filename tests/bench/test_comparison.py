@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from soonest.bench import Answer, Comparison, Contender, Endpoint, Plan, Ran
-from soonest.bench.printing import flat, oracle_shares, remarks, report
+from soonest.bench.printing import flat, oracle_gains, oracle_shares, remarks, report
 from soonest.bench.servers import serving
 from soonest.core import SoonestError
 from soonest.data import sample
@@ -109,6 +109,7 @@ def test_the_measures_have_vllm_s_keys_and_the_report_its_lines(measured):
 
 def test_an_oracle_s_share_of_its_own_gain_is_not_told_and_the_baseline_has_none(measured):
     assert oracle_shares(measured[0], 0.8) == {"slow": 0.0}
+    assert isinstance(oracle_gains(measured[0], 0.8), bool)
 
 
 def test_what_failed_is_told_and_what_never_came_is_refused(fake, asking):

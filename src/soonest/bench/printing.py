@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soonest.report import NOTHING_QUEUED
+from soonest.report import NOTHING_QUEUED, paired_gain
 from soonest.report.table import NEGLIGIBLE_QUEUEING
 
 if TYPE_CHECKING:
@@ -94,6 +94,15 @@ def oracle_shares(comparison: Comparison, load: float | None) -> dict[str, float
     first = next(iter(rows.values()))
     best = first - rows[oracle]
     return {} if best <= 0 else {label: (first - mean) / best for label, mean in rows.items() if label != oracle}
+
+
+def oracle_gains(comparison: Comparison, load: float | None) -> bool:
+    """Whether the 95 % confidence interval of the oracle's gain lies above 0."""
+    first, *others = comparison.rows(load)
+    known = {contender.label for contender in comparison.contenders if contender.oracle}
+    row = next(row for row in others if row.policy in known)
+    gain = paired_gain(row.values("mean_e2el_ms"), first.values("mean_e2el_ms"))
+    return gain.half_width is not None and gain.mean > gain.half_width
 
 
 def flat(run: Run) -> dict[str, object]:

@@ -37,7 +37,7 @@ def show(comparison: Comparison, title: str, *, markdown: bool) -> None:
 def _table(comparison: Comparison, load: float | None, title: str, *, markdown: bool, legend: bool) -> None:
     from rich.console import Console
 
-    from soonest.bench.printing import oracle_shares
+    from soonest.bench.printing import oracle_gains, oracle_shares
     from soonest.report import comparison_table, to_markdown
 
     rows = comparison.rows(load)
@@ -53,8 +53,9 @@ def _table(comparison: Comparison, load: float | None, title: str, *, markdown: 
         console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         table = comparison_table(rows, width=console.width, legend=legend)
         console.print(heading, table, sep="\n\n", end="\n\n", markup=False)
-    shares = oracle_shares(comparison, load)
-    told = ", ".join(f"{label} {part:.0%}" for label, part in list(shares.items())[1:])
+    told = ", ".join(f"{label} {part:.0%}" for label, part in list(oracle_shares(comparison, load).items())[1:])
+    if told and not oracle_gains(comparison, load):
+        told += "; but its own gain is not told from chance: more requests or repetitions would"
     if told:
         typer.echo(f"share of the oracle's gain: {told}")
 

@@ -10,6 +10,7 @@ os.environ |= {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_CONFIGURE_LOGGING": "0",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 

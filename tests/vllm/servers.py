@@ -19,7 +19,13 @@ SMALL = [
 
 def environment(**more):
     """The tests' own, with the engine in a process of its own as in production."""
-    return {**os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "1", "VLLM_LOGGING_LEVEL": "INFO", **more}
+    return {
+        **os.environ,
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+        "VLLM_LOGGING_LEVEL": "INFO",
+        "VLLM_CONFIGURE_LOGGING": "1",
+        **more,
+    }
 
 
 @contextmanager

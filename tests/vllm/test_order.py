@@ -202,7 +202,7 @@ def test_a_broken_policy_means_arrival_order_and_is_counted_and_logged_once(fact
         load = case(seed, 16, 64)
         load.jobs.priority[:] = 0
         engine = {"slots": load.slots, "blocks": load.blocks}
-        with caplog.at_level(logging.ERROR, "soonest.vllm"):
+        with caplog.at_level(logging.ERROR, "vllm.soonest"):
             ours = scheduler(Scheduler, facts, options={"policy": "tests.vllm.test_order:Broken"}, **engine)
             steps = driven(load, ours)
         assert difference(steps, driven(load, scheduler(AsyncScheduler, facts, **engine))) is None
@@ -266,7 +266,7 @@ def test_the_watermark_is_vllms_unless_ours_is_given(facts):
 
 def test_an_untested_version_is_named_once(facts, monkeypatch, caplog):
     monkeypatch.setattr("soonest.engines.vllm.scheduler.version", "0.99.0")
-    with caplog.at_level(logging.WARNING, "soonest.vllm"):
+    with caplog.at_level(logging.WARNING, "vllm.soonest"):
         scheduler(Scheduler, facts)
     assert [r.getMessage() for r in caplog.records] == ["vLLM 0.99.0 is untested with this soonest; tested: 0.32"]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
 
-log = logging.getLogger("soonest.vllm")
+log = logging.getLogger("vllm.soonest")
 PATHS = ("/v1/chat/completions", "/v1/completions")
 NAMES = count(1)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from soonest.core import Entry, Numbers, Request
     from soonest.engines.vllm.metrics import Board
 
-log = logging.getLogger("soonest.vllm")
+log = logging.getLogger("vllm.soonest")
 T = TypeVar("T")
 FIRST = Rank(0.0)
 

@@ -10,6 +10,8 @@ from vllm.v1.request import RequestStatus
 from soonest.core import Load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vllm.v1.request import Request as VllmRequest
 
     from soonest.core import Entry, Rules
@@ -28,13 +30,14 @@ class Lookahead:
         self.scheduler, self.rules = scheduler, rules
         self.load = Load(rules, holds=holds)
         self.late = scheduler.vllm_config.max_concurrent_batches - 1
-        manager = scheduler.kv_cache_manager
-        self.shares = manager.enable_caching and len(manager.coordinator.single_type_managers) == 1
+        self.managers = scheduler.kv_cache_manager.coordinator.single_type_managers
+        self.shares = scheduler.kv_cache_manager.enable_caching and len(self.managers) == 1
         self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp)
         self.fixed = 0
         self._marks: dict[int, tuple[int, Call]] = {}
         self._step = scheduler.current_step
         self._events = -1
+        self._sharing = False
         self._cut: set[str] = set()
 
     def fits(self, call: Call, reserve: int) -> bool:
@@ -63,28 +66,58 @@ class Lookahead:
     def _follow(self) -> None:
         scheduler, ticks = self.scheduler, self.scheduler.current_step - self._step
         running = scheduler.running
+        prefilling = scheduler._inflight_prefills  # noqa: SLF001 - our base class
         if not ticks:
             for request in reversed(running):  # who was admitted in this step stands last
                 if scheduler.calls[request.request_id].sequence in self._marks:
                     return
-                if request in scheduler._inflight_prefills:  # noqa: SLF001 - our base class
+                if request in prefilling:
                     self._cut.add(request.request_id)
                 self._see(request)
             return
         self.load.advance(ticks)
         self._step = scheduler.current_step
-        before, self._cut = self._cut, self._cut_short() if scheduler._inflight_prefills else set()  # noqa: SLF001
-        changed = self.shares and self._events != scheduler.events
+        before, self._cut = self._cut, self._cut_short() if prefilling else set()
         unseen = ticks > 1 or len(running) != len(self._marks)
-        if unseen or changed or before or self._cut or not self.steady:
-            self._events = scheduler.events
-            for _, call in list(self._marks.values()) if len(self._marks) > len(running) else ():
-                if call.source.status != RequestStatus.RUNNING:  # a session that waits for its next turn
-                    self.forget(call)
-            own = sum(map(self._see, running))
-            if self.shares or scheduler.kv_holding_waiting:
-                pool = scheduler.kv_cache_manager.block_pool
-                self.fixed = max(0, pool.num_gpu_blocks - 1 - pool.get_num_free_blocks() - own)
+        changed = self._sharing and self._events != scheduler.events
+        if unseen or changed or scheduler.kv_holding_waiting or not self.steady:
+            self._see_all(running)
+        else:
+            for name in before | self._cut:
+                if (call := scheduler.calls.get(name)) is not None and call.sequence in self._marks:
+                    self._see(call.source)
+
+    def _see_all(self, running: Iterable[VllmRequest]) -> None:
+        """Enter the running anew where they are not what was thought, and count what is held beside them."""
+        scheduler = self.scheduler
+        for _, call in list(self._marks.values()):
+            if call.source.status != RequestStatus.RUNNING:  # a session that waits for its next turn
+                self.forget(call)
+        self._events, self._sharing = scheduler.events, False
+        own = sum(self._see(request) for request in running)
+        if self.shares or scheduler.kv_holding_waiting:
+            pool = scheduler.kv_cache_manager.block_pool
+            self.fixed = max(0, pool.num_gpu_blocks - 1 - pool.get_num_free_blocks() - own)
+
+    def _see(self, request: VllmRequest, shared: int | None = None) -> int:
+        """Enter a running request as it is now; the blocks that it holds alone, where that is tracked."""
+        call, cut = self.scheduler.calls[request.request_id], request.request_id in self._cut
+        call.generated = request.num_output_tokens + request.num_output_placeholders
+        held = 0
+        if self.shares or self.scheduler.kv_holding_waiting:
+            held, found = self._blocks(request)
+            shared = found if shared is None else shared
+        shared = shared or 0
+        self._sharing |= shared > 0
+        mark = call.request.prompt_tokens + call.generated - self.load.tick - cut - shared * self.rules.block_size
+        if self._marks.get(call.sequence, (None,))[0] != mark:
+            self.forget(call)
+            entry, reserve = self._entry(call, shared), self.scheduler.guard.reserve(call)
+            self.load.add(entry, None if reserve is None else reserve + self.late)
+            if cut:
+                self.load.stall(entry)
+            self._marks[call.sequence] = mark, call
+        return held - shared
 
     def _found(self, call: Call) -> tuple[int, VllmRequest | None, int]:
         """Stored blocks of a newcomer's prefix that the running hold; who holds some of them alone, and from where on.
@@ -96,42 +129,23 @@ class Lookahead:
         several, some = sum(n > 1 for n in counts), sum(n > 0 for n in counts)
         if several == some:
             return several, None, several
-        held = self.scheduler.kv_cache_manager.coordinator.single_type_managers[0].req_to_blocks
         for request in self.scheduler.running:
-            own = held.get(request.request_id, ())
+            own = self.managers[0].req_to_blocks.get(request.request_id, ())
             if len(own) > several and own[several] is blocks[several]:
                 return some, request, several
         return several, None, several
 
-    def _see(self, request: VllmRequest, shared: int | None = None) -> int:
-        """Enter a running request as it is now; the blocks that it holds alone, where that is tracked."""
-        call, cut = self.scheduler.calls[request.request_id], request.request_id in self._cut
-        call.generated = request.num_output_tokens + request.num_output_placeholders
-        held, found = self._blocks(request) if self.shares or self.scheduler.kv_holding_waiting else (0, 0)
-        shared = found if shared is None else shared
-        entry = self._entry(call, shared)
-        mark = self.rules.held(entry.request.prompt_tokens, call.generated) - self.load.tick - cut
-        if self._marks.get(call.sequence, (None,))[0] != mark:
-            self.forget(call)
-            reserve = self.scheduler.guard.reserve(call)
-            self.load.add(entry, None if reserve is None else reserve + self.late)
-            if cut:
-                self.load.stall(entry)
-            self._marks[call.sequence] = mark, call
-        return held - shared
-
     def _blocks(self, request: VllmRequest) -> tuple[int, int]:
         """Blocks held, and how many of them others hold too: a prefix, so the first that is not ends it."""
-        managers = self.scheduler.kv_cache_manager.coordinator.single_type_managers
-        blocks = managers[0].req_to_blocks.get(request.request_id, ())
-        low, high = 0, len(blocks) if self.shares else 0
+        blocks = self.managers[0].req_to_blocks.get(request.request_id, ())
+        low, high = 0, len(blocks) if self.shares and blocks and blocks[0].ref_cnt > 1 else 0
         while low < high:
             middle = (low + high) // 2
             if blocks[middle].ref_cnt > 1:
                 low = middle + 1
             else:
                 high = middle
-        return sum(len(m.req_to_blocks.get(request.request_id, ())) for m in managers), low
+        return sum(len(m.req_to_blocks.get(request.request_id, ())) for m in self.managers), low
 
     def _entry(self, call: Call, shared: int) -> Entry:
         """The entry without what it shares, and with the tokens that speculation keeps room for."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-log = logging.getLogger("soonest.vllm")
+log = logging.getLogger("vllm.soonest")
 
 COUNTERS: dict[str, str] = {
     "forecasts_hint": "Requests that brought a forecast along.",

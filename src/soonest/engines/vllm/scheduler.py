@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from soonest.core import Policy
 
-log = logging.getLogger("soonest.vllm")
+log = logging.getLogger("vllm.soonest")
 TESTED = ("0.32",)
 GIVES = frozenset({Need.EVICT})
 """What a policy may count on: the preempted compute their tokens again, and nobody is sent back after a quantum."""
@@ -74,7 +74,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         """One step: the running best first, then whom the door lets in."""
         self._news |= self._prefilling
         self._prefilling = bool(self._inflight_prefills)
-        if self._sorts and (self._unsorted or self._keep_moves):
+        if self._sorts and (self._unsorted or self._keep_moves) and self._scarce():
             self._sort()
         self.waiting.step(self.clock())
         return super().schedule(*args, **kwargs)
@@ -106,9 +106,9 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         return False
 
     def fits_now(self, call: Call) -> bool:
-        """Whether this one would start now."""
-        if self.rules.blocks is None or self.guard.reserve(call) is not None:
-            return self.fits(call)
+        """Whether vLLM has blocks for all that this one must compute."""
+        if self.rules.blocks is None:
+            return True
         manager = self.kv_cache_manager
         free = manager.block_pool.get_num_free_blocks() - manager.watermark_blocks
         return bool(self.rules.blocks_for(call.source.num_tokens) <= free)
@@ -131,6 +131,8 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         """A request leaves the queue."""
         self._admissions += 1
         call.admitted = self._admissions
+        if self._sorts:
+            call.place = self._place(call)
         self.board.add("admissions")
         self._changed()
         self._unsorted = True
@@ -174,16 +176,23 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
             side = "below" if tokens < forecast.low else "above" if tokens > forecast.high else "inside"
             self.board.add(f"answers_{side}")
 
+    def _scarce(self) -> bool:
+        """Whether tokens or memory can run short in this step, so that the order of the running matters."""
+        if self._inflight_prefills or self.num_spec_tokens:
+            return True
+        growing = len(self.running) * len(self.kv_cache_config.kv_cache_groups)
+        return bool(self.kv_cache_manager.block_pool.get_num_free_blocks() < growing)
+
     def _sort(self) -> None:
         """Best first; of equals the one that was first inserted."""
         self._unsorted = False
-        if self._keep_moves:
-            for source in self.running:
-                self.calls[source.request_id].generated = source.num_output_tokens
-        self.running.sort(key=self._order)
+        for source in self.running if self._keep_moves else ():
+            call = self.calls[source.request_id]
+            call.generated = source.num_output_tokens
+            call.place = self._place(call)
+        self.running.sort(key=lambda source: self.calls[source.request_id].place)
 
-    def _order(self, source: VllmRequest) -> tuple[float, int]:
-        call = self.calls[source.request_id]
+    def _place(self, call: Call) -> tuple[float, int]:
         return -self.guard.keep(call), call.sequence
 
     def _rules(self, watermark: float | None) -> Rules:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Call(Entry):
-    """One request on its way through vLLM, with vLLM's own record of it."""
+    """One request on its way through vLLM, with vLLM's own record of it, and its place among the running."""
 
     source: Any = None
+    place: tuple[float, int] = (0.0, 0)
 
 
 class Waiting(RequestQueue):  # type: ignore[misc]  # vLLM is not installed where types are checked
@@ -85,10 +86,13 @@ class Waiting(RequestQueue):  # type: ignore[misc]  # vLLM is not installed wher
         head = self.queue.peek()
         if not self.looked:
             self.looked = True
-            due = self.queue.due <= self.now
-            if self.scheduler.take_news() or due or head is None or self.scheduler.fits_now(self._call(head)):
+            if self.scheduler.take_news() or self.queue.due <= self.now or head is None:
                 self.queue.reorder(self.now)
-                head = self.queue.peek()
+            elif not self.scheduler.fits(self._call(head)):
+                return False
+            elif self.scheduler.fits_now(self._call(head)):
+                self.queue.reorder(self.now)
+            head = self.queue.peek()
         return head is not None and self.scheduler.fits(self._call(head))
 
     def __len__(self) -> int:

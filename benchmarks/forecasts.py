@@ -5,12 +5,14 @@
 For each set: three seeds; sets over 9,000 rows are split 75 to 25, smaller ones into four folds, by prompt or
 conversation, never by row. Each predictor learns on one side and is measured on the other; figures are means over seeds
 and folds, but coverage, which is pooled over all tested answers, with an interval clustered by conversation. On
-`alpaca_eval` rank agreement is the mean over the six models. Speed is of one thread.
+`alpaca_eval` rank agreement is the mean over the six models. Speed is of one thread. Rows of an earlier run that
+are not measured again stay in the file; `date` says when a row was measured, and those without one are of 2026-11-21.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import time
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from soonest.core import Forecast
     from soonest.data.examples import Examples
 
-WORDS: Final = ("constant", "conformal(constant)", "history", "text", "conformal(text)")
+WORDS: Final = ("constant", "conformal(constant)", "history", "text", "conformal(text)", "ensemble(text, history)")
 SEEDS: Final = 3
 MEASURES: Final = (
     "kendall_tau", "spearman", "pairwise_accuracy", "mae", "mae_constant", "rmse", "rmse_constant", "accuracy",
@@ -58,6 +60,7 @@ def measure(chosen: Set, words: str, data: Path, seeds: int) -> dict[str, object
     return {
         "set": chosen.name,
         "predictor": words,
+        "date": time.strftime("%Y-%m-%d"),
         "examples": len(examples),
         "fit_seconds": round(float(np.median(seconds)), 1),
         **{key: round(float(np.mean([row[key] for row in rows])), 4) for key in MEASURES},
@@ -98,9 +101,23 @@ def speeds(data: Path) -> list[dict[str, object]]:
                 zip(("us_update_p50", "us_update_p99"), np.percentile(taken, (50, 99)).tolist(), strict=True)
             )
             found = {**speed(fitted.predict, test.prompts), **updates}
-            rows.append({"set": chosen.name, "predictor": words, **{k: round(v, 1) for k, v in found.items()}})
+            rows.append(
+                {
+                    "set": chosen.name,
+                    "predictor": words,
+                    "date": time.strftime("%Y-%m-%d"),
+                    **{k: round(v, 1) for k, v in found.items()},
+                }
+            )
             print(rows[-1], flush=True)
     return rows
+
+
+def merged(before: list[dict[str, object]], found: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Rows of both by set and predictor, the later ones where both have one; a set's stand together."""
+    rows = {(row["set"], row["predictor"]): row for row in (*before, *found)}
+    order = {chosen.name: place for place, chosen in enumerate(SETS)}
+    return sorted(rows.values(), key=lambda row: order[str(row["set"])])
 
 
 def main() -> None:
@@ -122,6 +139,9 @@ def main() -> None:
             print(chosen.name, words, {key: rows[-1][key] for key in shown}, flush=True)
     timed = speeds(given.data) if given.speed else []
     if given.out:
+        if given.out.exists():
+            before = json.loads(given.out.read_text(encoding="utf-8"))
+            rows, timed = merged(before["rows"], rows), merged(before["speed"], timed)
         command = "python -m benchmarks.forecasts --data ../shared/data --out benchmarks/results/forecasts.json"
         versions = {"python": platform.python_version(), "numpy": np.__version__}
         write_json(

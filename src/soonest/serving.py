@@ -11,17 +11,46 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
 
-class Server(uvicorn.Server):
-    """Uvicorn on a socket that listens already, with signals left to us."""
+class Impatient(HttpToolsProtocol):
+    """A connection that ends when its client does not take what it is sent for `patience` seconds."""
 
-    def __init__(self, app: Any) -> None:
+    patience = 60.0
+    _stuck: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """More waits to be sent than should; from now on the client's time runs."""
+        super().pause_writing()
+        self._stuck = self.loop.call_later(self.patience, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client took enough of it."""
+        if self._stuck is not None:
+            self._stuck.cancel()
+        super().resume_writing()
+
+
+class Server(uvicorn.Server):
+    """Uvicorn on a socket that listens already, with signals left to us.
+
+    A client that takes nothing of what it is sent for `patience` seconds is cut off.
+    """
+
+    def __init__(self, app: Any, *, patience: float = 60.0) -> None:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75, server_header=False
+            app,
+            http=type("Connection", (Impatient,), {"patience": patience}),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=75,
+            server_header=False,
+            date_header=False,
         )
         super().__init__(config)
 

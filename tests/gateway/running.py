@@ -41,7 +41,7 @@ class Running:
                 )
                 watch(metrics, gateway)
                 await gateway.start()
-                server = Server(App(gateway, "test"))
+                server = Server(App(gateway, "test"), patience=self.settings.client_timeout)
                 serving = await server.start(listening)
                 self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
                 self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()

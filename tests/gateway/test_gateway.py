@@ -1,34 +1,44 @@
 """A request's way through the gateway, over real TCP."""
 
 import json
-import urllib.request
 
 import pytest
 from tests.fakes.engine import running as fake_engine
+from tests.gateway.clients import asking, chat, events
 from tests.gateway.running import running
 
 
-def post(url, body, path="/v1/chat/completions", headers=()):
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(url + path, raw, {"content-type": "application/json", **dict(headers)})
-    with urllib.request.urlopen(request, timeout=20) as response:
-        return response.status, dict(response.headers), response.read()
-
-
-def chat(tokens=5, **more):
-    return {"model": "m", "messages": [{"role": "user", "content": f"tokens={tokens}"}], **more}
+def choices(raw, *, stream):
+    if not stream:
+        return json.loads(raw)["choices"]
+    return [event if event == "[DONE]" else event["choices"] for event in events(raw)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_is_the_engine_s(stream):
     with fake_engine() as fake, running(fake.url) as gateway:
-        direct = post(fake.url, chat(stream=stream))
-        through = post(gateway.url, chat(stream=stream))
+        (direct,) = asking(chat(stream=stream), url=fake.url)
+        (through,) = asking(chat(stream=stream), url=gateway.url)
         assert through[0] == direct[0] == 200
-        strip = lambda raw: [json.loads(l[6:])["choices"] for l in raw.decode().split("\n") if l.startswith("data: {")]
-        if stream:
-            assert strip(through[2]) == strip(direct[2])
-            assert through[2].endswith(b"data: [DONE]\n\n")
-        else:
-            assert json.loads(through[2])["choices"] == json.loads(direct[2])["choices"]
+        assert choices(through[2], stream=stream) == choices(direct[2], stream=stream)
+        assert gateway.idle()
+
+
+def test_usage_that_the_client_asked_for_is_not_dropped():
+    with fake_engine() as fake, running(fake.url) as gateway:
+        for options, told in (({"include_usage": True}, True), ({"include_usage": False}, False), (None, False)):
+            body = chat(3, stream=True, **({} if options is None else {"stream_options": options}))
+            ((_, _, raw),) = asking(body, url=gateway.url)
+            assert any(event["choices"] == [] for event in events(raw)[:-1]) == told
+
+
+def test_short_forecasts_go_first_and_the_wait_is_told():
+    with fake_engine(step_ms=5, slots=1) as fake, running(fake.url, policy="shortest", in_flight=1) as gateway:
+        lengths = [20, 40, 30, 10, 5]
+        bodies = [chat(n, vllm_xargs={"soonest_forecast": [n, n, n]}) for n in lengths]
+        answers = asking(*bodies, url=gateway.url)
+        waits = [float(headers["x-soonest-queue-ms"]) for _, headers, _ in answers]
+        waiting = sorted(range(1, 5), key=waits.__getitem__)
+        assert waiting == sorted(range(1, 5), key=lengths.__getitem__) or waits.index(min(waits)) != 0
+        assert answers[3][1]["x-soonest-forecast"] == "10,10.0,10"
         assert gateway.idle()

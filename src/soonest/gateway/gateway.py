@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 import secrets
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from soonest import __version__
 from soonest.core import PolicyError, Rules
 from soonest.core.policy import reserves_estimate
+from soonest.gateway.access import KeysError
 from soonest.gateway.queueing import Dispatcher, Forecasting, InFlight, Place, PromptTokens
 from soonest.gateway.settings import SettingsError
 from soonest.gateway.upstream import Engine
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
     from soonest.gateway.savings import Savings
     from soonest.gateway.settings import Settings
     from soonest.gateway.upstream import Client, EngineState
+    from soonest.gateway.wire import Failure
     from soonest.predict import Predictor
 
 LOOK_EVERY: Final = 0.5
 """Seconds between two looks at an engine's metrics."""
 SWEEP_EVERY: Final = 1.0
+NO_ANSWER: Final = 502
 CLASS: Final = 1 << 40
 """Steps of an engine's priority field between two priority classes."""
 STEPS_A_UNIT: Final = 1000
@@ -48,6 +52,8 @@ class Backend:
     def __init__(self, engine: Engine, limit: int | None, *, learns: bool) -> None:
         self.engine, self.name = engine, engine.root
         self.in_flight = InFlight() if learns else None
+        self.noted: int | None = None
+        """The limit that the journal knows of."""
         self.place = Place(engine.root, limit if self.in_flight is None else self.in_flight.limit)
 
 
@@ -78,7 +84,7 @@ class Gateway:
     ) -> None:
         self.settings, self.policy, self.access = settings, policy, access
         self.loop = asyncio.get_running_loop()
-        self.now: Callable[[], float] = self.loop.time
+        self.now: Callable[[], float] = time.monotonic  # uvloop's own clock counts whole milliseconds
         self.metrics, self.lines, self.journal, self.traces, self.savings = metrics, lines, journal, traces, savings
         self.strict = journal is not None and journal.strict
         gate = settings.mode == "gate"
@@ -114,10 +120,37 @@ class Gateway:
         """Look at every engine once, then keep looking."""
         await self.client.open()
         await asyncio.gather(*(self._look(backend) for backend in self.backends.values()))
+        self._note()
         self._tasks = [asyncio.create_task(self._watch(backend)) for backend in self.backends.values()]
         self._tasks.append(asyncio.create_task(self._sweep()))
         if self.savings is not None:
             self._tasks.append(asyncio.create_task(self.savings.run()))
+
+    def _note(self) -> None:
+        """Tell the journal what a replay needs to know of this run."""
+        journal, settings = self.journal, self.settings
+        if journal is None:
+            return
+        facts: dict[str, object] = {
+            "version": __version__,
+            "policy": settings.policy,
+            "mode": settings.mode,
+            "overdue_every": settings.overdue_every,
+        }
+        if settings.overdue_after is not None:
+            facts["overdue_after"] = settings.overdue_after
+        if self.access.weights:
+            facts["tenant_weights"] = ",".join(f"{name}={weight:g}" for name, weight in self.access.weights.items())
+        for backend in self.backends.values():
+            state = backend.engine.last
+            if state is not None:
+                told = {"engine_slots": state.slots, "blocks": state.blocks, "block_size": state.block_size}
+                facts |= {name: number for name, number in told.items() if number}
+            backend.noted = backend.place.limit
+            if backend.noted is not None:
+                facts["in_flight"] = backend.noted
+        for name, value in facts.items():
+            journal.note(name, value)
 
     async def stop(self) -> None:
         """Let go of the engines, the predictor and the journal; no request may live any more."""
@@ -179,10 +212,27 @@ class Gateway:
         self.dispatcher.dropped(ticket)
         self.wake()
 
+    def may_try_again(self, ticket: Ticket, backend: Backend, problem: Failure) -> bool:
+        """Whether it makes sense to ask again: another engine, or the same if it gave no answer at all."""
+        self._judge(backend)
+        others = any(
+            b.place.up and b.name != backend.name and b.name not in ticket.failed for b in self.backends.values()
+        )
+        return others or (backend.place.up and problem.status == NO_ANSWER)
+
     def again(self, ticket: Ticket) -> None:
         """An attempt failed; it waits at its old place."""
         self.dispatcher.again(ticket)
         self.wake()
+
+    def reload(self) -> None:
+        """Read the key file again; one that is wrong changes nothing."""
+        try:
+            self.access.reload(self.now())
+        except KeysError as error:
+            log.error("%s; the keys stay as they were", error)  # noqa: TRY400 - the message says all
+        else:
+            log.info("read the key file again")
 
     def wake(self) -> None:
         """Let those start who may, once all that happens now has happened."""
@@ -210,7 +260,10 @@ class Gateway:
         dialect, forecast = backend.engine.dialect, life.made.forecast
         added: dict[str | tuple[str, ...], object] = {}
         if self.settings.hints and dialect.hint and forecast.known and not life.hinted:
-            added[dialect.hint, "soonest_forecast"] = [forecast.low, round(forecast.expected, 3), forecast.high]
+            expected = min(
+                max(forecast.expected, forecast.low), forecast.high
+            )  # a long tail may lie beyond the interval
+            added[dialect.hint, "soonest_forecast"] = [forecast.low, round(expected, 3), forecast.high]
         if self.settings.mode == "priority" and life.ticket is not None:
             entry, mean = life.ticket.entry, self.dispatcher.queue.mean_tokens
             if not forecast.known:
@@ -230,9 +283,7 @@ class Gateway:
         engine, place = backend.engine, backend.place
         await engine.detect()
         await look(engine, self.now)
-        if engine.healthy != place.up:
-            place.up = engine.healthy
-            log.warning("engine %s %s", engine.root, "is back" if place.up else "is taken out: it does not answer")
+        self._judge(backend)
         state = engine.last
         if state is not None:
             if self._reserves and state.blocks and state.block_size:
@@ -240,6 +291,13 @@ class Gateway:
             if backend.in_flight is not None:
                 self._adjust(backend, backend.in_flight, state)
         self.wake()
+
+    def _judge(self, backend: Backend) -> None:
+        """Send requests to an engine, or none, as its breaker says."""
+        healthy = backend.engine.healthy
+        if healthy != backend.place.up:
+            backend.place.up = healthy
+            log.warning("engine %s %s", backend.name, "is back" if healthy else "is taken out: it does not answer")
 
     def _adjust(self, backend: Backend, in_flight: InFlight, state: EngineState) -> None:
         """Learn the limit: from the engine's own slots if it tells them, else from its queue."""
@@ -249,18 +307,17 @@ class Gateway:
         elif state.waiting is not None and state.running is not None:
             held_back = len(self.dispatcher.queue) > 0
             place.limit = in_flight.seen(state.waiting, state.running, place.in_flight, held_back=held_back)
+            if backend.noted is not None and not 0.8 <= place.limit / backend.noted <= 1.25:
+                self._note()
 
     async def _sweep(self) -> None:
-        """Tell the predictor how far the running are, and end those whose clients do not take what they are sent."""
+        """Tell the predictor, every so often, how far the running are."""
         while True:
             await asyncio.sleep(SWEEP_EVERY)
-            now = self.now()
             generated = {}
             for life in list(self.lives):
                 if life.ticket is not None and life.ticket.place is not None:
                     generated[life.id] = life.ticket.entry.generated
-                if not math.isnan(life.writing_since) and now - life.writing_since > self.settings.client_timeout:
-                    life.leave()
             self.forecasting.running(generated)
 
 

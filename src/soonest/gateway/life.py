@@ -65,7 +65,6 @@ class Life:
         self.trace: Trace | None = None
         self.said = Said()
         self.admitted = self.first_token = self.last_token = NAN
-        self.writing_since = NAN
         self.outcome = Outcome.REJECTED
         self.status = 0
         self._task: asyncio.Task[Any] | None = None
@@ -180,7 +179,7 @@ class Life:
             problem = await Relay(self, self.backend).run()
             if problem is None:
                 return
-            if attempt == MOST_ATTEMPTS or not gateway.up:
+            if attempt == MOST_ATTEMPTS or not gateway.may_try_again(self.ticket, self.backend, problem):
                 raise Refused(problem, "engine_failed")
             self.series.retried()
             gateway.again(self.ticket)
@@ -220,10 +219,8 @@ class Life:
         self.leave()
 
     async def write(self, data: bytes, *, more: bool) -> None:
-        """Send a part of the answer; the gateway ends whoever takes too long to receive it."""
-        self.writing_since = self.gateway.now()
+        """Send a part of the answer."""
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
-        self.writing_since = NAN
 
     def leave(self) -> None:
         """The client is gone, or as good as gone."""
@@ -238,12 +235,16 @@ class Life:
             return None
         self.ticket, self.outcome = None, Outcome.FINISHED
         now = gateway.now()
-        gateway.finished(ticket, said.tokens, now)
+        if said.tokens:
+            gateway.finished(ticket, said.tokens, now)
+        else:
+            gateway.dropped(ticket)
         if said.prompt_tokens:
             self.series.prompt_estimated(self.request.prompt_tokens, said.prompt_tokens)
             gateway.counting.learn(self.prompt, self.request.prompt_tokens, said.prompt_tokens)
-        cut = said.finish_reason == "length"
-        gateway.forecasting.learn(self.prompt, round(said.tokens / self.choices), censored=cut)
+        if said.tokens:
+            cut = said.finish_reason == "length"
+            gateway.forecasting.learn(self.prompt, round(said.tokens / self.choices), censored=cut)
         self._observe(now)
         return None if gateway.journal is None else gateway.journal.finished(self._row(now))
 

@@ -46,6 +46,9 @@ class Relay:
             if response.status in OVERLOADED:
                 return Failure(response.status, self._headers(response), await response.read())
             if response.status == 200 and response.content_type == "text/event-stream":
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    await self._unread(response)
+                    return None
                 return await self._stream(response)
             return await self._whole(response)
         except BROKEN as error:
@@ -101,7 +104,7 @@ class Relay:
             if not told:
                 raise
             broken = broke_off(error)
-        tail = held + events.end()
+        tail = held + (b"" if broken else events.end())  # half an event would swallow the error after it
         self._heard(events)
         if not told:
             await self._start(response)
@@ -114,6 +117,14 @@ class Relay:
                 await self._tell()
         await life.write(tail, more=False)
         return None
+
+    async def _unread(self, response: ClientResponse) -> None:
+        """Hand on a stream that is compressed although nobody asked for it: it teaches nothing."""
+        await self._start(response)
+        async for data in response.content.iter_any():
+            await self.life.write(data, more=True)
+        await self._tell()
+        await self.life.write(b"", more=False)
 
     async def _whole(self, response: ClientResponse) -> Failure | None:
         """Hand an answer on in one piece; nothing was said yet if it breaks off."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from typing import TYPE_CHECKING
 
 from soonest import __version__
@@ -67,7 +68,7 @@ async def serve(
 
 
 async def _until_asked(gateway: Gateway, listening: socket.socket) -> int:
-    server, asked = Server(App(gateway, __version__)), asyncio.Event()
+    server, asked = Server(App(gateway, __version__), patience=gateway.settings.client_timeout), asyncio.Event()
 
     def end() -> None:
         log.info("stopping: no new requests, running ones end")
@@ -80,6 +81,7 @@ async def _until_asked(gateway: Gateway, listening: socket.socket) -> int:
             life.leave()
 
     on_signal(end, end_now)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload)
     serving = await server.start(listening)
     say_ready(listening, policy=gateway.settings.policy, mode=gateway.settings.mode)
     await asked.wait()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from soonest.gateway.gateway import Backend, Gateway
     from soonest.gateway.observe import Metrics
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 def watch(metrics: Metrics, gateway: Gateway) -> None:
     """Let the metrics ask this gateway."""
-    metrics.watch("soonest_num_requests_waiting", lambda: len(gateway.dispatcher.queue))
-    metrics.watch("soonest_num_requests_running", lambda: gateway.dispatcher.running)
+    metrics.watch("soonest_num_requests_waiting", lambda: counted(gateway, running=False))
+    metrics.watch("soonest_num_requests_running", lambda: counted(gateway, running=True))
 
     def each(name: str, tell: Callable[[Backend], float | None]) -> None:
         def told() -> dict[str, float]:
@@ -41,3 +42,9 @@ def watch(metrics: Metrics, gateway: Gateway) -> None:
             "soonest_time_saved_seconds",
             lambda: None if savings.saved is None else savings.saved.seconds_a_request,
         )
+
+
+def counted(gateway: Gateway, *, running: bool) -> Mapping[str, float]:
+    """Requests that run, or that wait, by model."""
+    held = ((life.prompt.model, life.ticket.place) for life in gateway.lives if life.ticket is not None)
+    return Counter(model for model, place in held if (place is not None) is running) or {"": 0}

@@ -38,7 +38,8 @@ class Ticket:
     """One request on its way: its entry, how many choices it asks for, and where it runs, if it does.
 
     `started` is when it was sent to the engine, in seconds on the host's clock; `overtaken` how many later arrivals
-    were let in before it. A host counts generated tokens into `entry.generated` while it `streams`.
+    were let in before it; `failed` names the engines that could not answer it. A host counts generated tokens into
+    `entry.generated` while it `streams`.
     """
 
     entry: Entry
@@ -47,6 +48,7 @@ class Ticket:
     place: Place | None = None
     started: float = 0.0
     overtaken: int = 0
+    failed: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -165,8 +167,19 @@ class Dispatcher:
         self._stop(ticket)
         self.queue.dropped(ticket.entry)
 
+    def elsewhere(self, ticket: Ticket) -> bool:
+        """Whether an engine takes requests that has not failed this one."""
+        return any(place.up and place.name not in ticket.failed for place in self.places)
+
     def again(self, ticket: Ticket) -> None:
-        """An attempt failed before it said anything: back into the queue, at its old place."""
+        """An attempt failed before it said anything: back into the queue, at its old place, for another engine.
+
+        Where there is no other, for the same.
+        """
+        if ticket.place is not None:
+            ticket.failed.add(ticket.place.name)
+        if not self.elsewhere(ticket):
+            ticket.failed.clear()
         self._stop(ticket)
         ticket.entry.generated = 0
         self._wait(ticket)
@@ -213,7 +226,11 @@ class Dispatcher:
 
     def _place_for(self, ticket: Ticket, now: float) -> Place | None:
         """The engine with the least expected work of those that have room for it."""
-        fitting = [p for p in self.places if p.has_room(ticket.choices) and self._fits(p, ticket, now)]
+        fitting = [
+            place
+            for place in self.places
+            if place.name not in ticket.failed and place.has_room(ticket.choices) and self._fits(place, ticket, now)
+        ]
         if len(fitting) < 2:
             return fitting[0] if fitting else None
         return min(fitting, key=lambda place: place.expected_tokens)

@@ -1,26 +1,40 @@
-"""What the engine's tests share: small models, made once."""
-
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
+"""What the engine's tests share: a small model, made once, and engines that end with their test."""
 
 import pytest
-
-
-def neighbour(name):
-    """A module beside this file: tests are no package."""
-    spec = spec_from_file_location(f"engines_{name}", Path(__file__).parent / f"{name}.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     """A model of random weights; its greedy answers go on and on."""
-    return neighbour("models").make(tmp_path_factory.mktemp("model") / "small")
+    from tests.engines.models import make
+
+    return make(tmp_path_factory.mktemp("model") / "small")
 
 
 @pytest.fixture(scope="session")
-def serving():
-    """`with serving(folder, *flags) as url`: a server in a process of its own."""
-    return neighbour("servers").serving
+def model(model_folder):
+    """That model, loaded."""
+    import torch
+
+    from soonest.engines.embedded import load
+
+    torch.set_num_threads(1)
+    return load(str(model_folder), device="cpu")
+
+
+@pytest.fixture
+def engine(model):
+    """`engine(policy, **settings)`: a started engine, stopped at the end."""
+    from soonest.engines.embedded import Engine, Settings
+    from soonest.policies import policy
+
+    made = []
+
+    def make(words="shortest", **settings):
+        made.append(Engine(model, policy(words), Settings(**{"slots": 4, **settings})))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()

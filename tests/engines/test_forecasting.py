@@ -4,6 +4,7 @@ import time
 
 import httpx2 as httpx
 import pytest
+from tests.engines.servers import serving
 from typer.testing import CliRunner
 
 from soonest.cli import app
@@ -82,7 +83,8 @@ def test_each_prompt_of_a_body_is_forecast_by_itself(body, counts, texts):
     assert len({prompt.id for prompt in found}) == len(counts)
 
 
-def test_the_server_asks_a_folder_and_teaches_it(model_folder, serving, tmp_path):
+@pytest.mark.slow
+def test_the_server_asks_a_folder_and_teaches_it(model_folder, tmp_path):
     """A predictor that knows long questions from short ones puts the short ones first."""
     asked = [Prompt((Message("user", word),)) for word in ("long", "short") * 30]
     predictor("history").fit(asked, [60, 4] * 30).save_pretrained(tmp_path / "folder")

@@ -1,11 +1,11 @@
 import asyncio
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2 as httpx
 import openai
 import pytest
+from tests.engines.servers import serving
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 HELLO = [{"role": "user", "content": "one two three"}]
@@ -13,7 +13,7 @@ SLOTS = 4
 
 
 @pytest.fixture(scope="module")
-def server(model_folder, serving):
+def server(model_folder):
     with serving(model_folder, "--slots", str(SLOTS)) as made:
         yield made
 
@@ -262,123 +262,3 @@ def test_two_requests_may_have_one_id(server):
             for _ in range(4)
         ]
         assert {answer.result().status_code for answer in asked} == {200}
-
-
-WRONG = {
-    "temperature": -1,
-    "top_p": 2,
-    "top_k": -2,
-    "max_tokens": 0,
-    "n": 0,
-    "stop": [""],
-    "seed": "x",
-    "stream": "yes",
-    "logprobs": 3,
-    "echo": True,
-    "best_of": 5,
-    "logit_bias": {"99999": 1},
-    "stop_token_ids": [99999],
-    "presence_penalty": 3,
-    "priority": 1.5,
-    "response_format": {"type": "json_object"},
-    "stream_options": 1,
-    "prompt": {"a": 1},
-    "min_tokens": -1,
-}
-
-
-@pytest.mark.parametrize("field", WRONG)
-def test_a_field_that_cannot_be_honoured_is_named(server, field):
-    body = {"model": "small", "prompt": "one", field: WRONG[field]}
-    answer = httpx.post(f"{server}/v1/completions", json=body)
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"], error["type"]) == (400, 400, "BadRequestError")
-    assert error["param"] == field
-    assert field.split("_", maxsplit=1)[0] in error["message"]
-
-
-@pytest.mark.parametrize(
-    "messages",
-    [None, [], "hello", [3], [{"content": "x"}], [{"role": "user", "content": [{"type": "image_url"}]}],
-     [{"role": "user", "content": 3}]],
-)  # fmt: skip
-def test_odd_messages_are_refused(server, messages):
-    answer = httpx.post(f"{server}/v1/chat/completions", json={"model": "small", "messages": messages})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"].startswith("messages")
-
-
-def test_a_forced_tool_call_is_refused(client):
-    with pytest.raises(openai.BadRequestError, match="tool_choice"):
-        chat(client, tools=[TOOL], tool_choice="required")
-
-
-def test_an_unknown_model_is_not_found(client):
-    with pytest.raises(openai.NotFoundError, match="does not exist"):
-        client.completions.create(model="large", prompt="one")
-
-
-def test_a_context_that_is_too_long_is_refused(client):
-    with pytest.raises(openai.BadRequestError, match="maximum context length is 512 tokens"):
-        complete(client, max_tokens=512)
-    with pytest.raises(openai.BadRequestError, match="maximum context length"):
-        complete(client, "one two three " * 400)
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"3", b"[" * 100_000])
-def test_what_is_no_object_is_refused(server, body):
-    answer = httpx.post(f"{server}/v1/completions", content=body)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, 400)
-
-
-def test_a_body_that_is_too_large_is_refused(server):
-    answer = httpx.post(f"{server}/v1/completions", content=b'{"prompt": "' + b"x" * (9 << 20) + b'"}')
-    assert answer.status_code == 413
-
-
-def test_what_is_not_there_is_told_as_an_openai_error(server):
-    assert httpx.get(f"{server}/v1/nothing").json()["error"]["code"] == 404
-    assert httpx.get(f"{server}/v1/completions").json()["error"]["code"] == 405
-
-
-def test_no_prompt_is_written_down(model_folder, serving, capfd):
-    with serving(model_folder, "--log-level", "debug") as made:
-        body = {"model": "small", "prompt": "secretword", "max_tokens": 3}
-        httpx.post(f"{made}/v1/completions", json=body)
-        httpx.post(f"{made}/v1/completions", json={**body, "temperature": "secretword"})
-    said = capfd.readouterr()
-    assert "secretword" not in said.out + said.err
-
-
-def test_a_signal_lets_what_runs_end_and_takes_nothing_new(model_folder, serving):
-    with serving(model_folder) as made, httpx.Client(base_url=made.url, timeout=60) as client:
-        body = {"model": "small", "prompt": "one", "max_tokens": 400, "stream": True, "ignore_eos": True}
-        with client.stream("POST", "/v1/completions", json=body) as answer:
-            lines = answer.iter_lines()
-            next(lines)
-            made.process.terminate()
-            time.sleep(0.2)
-            with httpx.Client(base_url=made.url) as other:
-                refused = other.post("/v1/completions", json={"prompt": "one"})
-                assert refused.status_code == 503
-                assert refused.json()["error"]["type"] == "ServiceUnavailableError"
-                assert other.get("/health").status_code == 503
-            rest = [line for line in lines if line]
-        assert rest[-1] == "data: [DONE]"
-        assert json.loads(rest[-2].removeprefix("data: "))["choices"][0]["finish_reason"] == "length"
-        assert made.process.wait(10) == 0
-
-
-def test_an_engine_that_dies_takes_its_process_with_it(model_folder, serving, tmp_path):
-    """So that whoever watches the process can start it again."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "from soonest.engines.embedded.scheduler import QueueScheduler\n"
-        "def broken(self, *_):\n"
-        "    raise RuntimeError('no memory')\n"
-        "QueueScheduler.schedule_batch = broken\n"
-    )
-    with serving(model_folder, status=1, path=tmp_path) as made:
-        answer = httpx.post(f"{made}/v1/completions", json={"prompt": "one"})
-        assert answer.status_code == 500
-        assert answer.json()["error"]["message"] == "the engine failed this request: no memory"
-        made.process.wait(10)

@@ -1,21 +1,11 @@
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engines.models import words
 
 from soonest.engines.embedded import Text
 
-
-def tokenizer():
-    spec = spec_from_file_location("engines_models", Path(__file__).parent / "models.py")
-    models = module_from_spec(spec)
-    spec.loader.exec_module(models)
-    return models.words()
-
-
-WORDS = tokenizer()
+WORDS = words()
 BACKEND = WORDS.backend_tokenizer
 
 

@@ -73,7 +73,6 @@ def engine(
             "Keep the KV blocks of prompts for others that begin alike.", BATCH, "--prefix-caching/--no-prefix-caching"
         ),
     ] = False,
-    seed: Annotated[int | None, option("Seed of the engine.", BATCH, "--seed")] = None,
     max_model_len: Annotated[
         int | None,
         option(
@@ -153,7 +152,6 @@ def engine(
         prefix_caching=prefix_caching,
         overdue_after=overdue_after,
         overdue_every=overdue_every,
-        seed=seed,
     )
     made = Engine(loaded, order, settings)
     names = tuple(served_name or dict.fromkeys((loaded.name, model or loaded.name)))

@@ -6,119 +6,31 @@ import asyncio
 import itertools
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transformers import GenerationConfig
 from transformers.generation.configuration_utils import ContinuousBatchingConfig
-from transformers.generation.continuous_batching.requests import RequestStatus
+from transformers.generation.continuous_batching.model_runner import infer_max_single_request_tokens
 from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING
 
 from soonest.core import Forecast, Request, Rules
 from soonest.engines.embedded.errors import EngineError, TooLongError
+from soonest.engines.embedded.jobs import Router, Settings, Ticket
 from soonest.engines.embedded.room import Room
-from soonest.engines.embedded.sampling import Draw, Sampler, Sampling
+from soonest.engines.embedded.sampling import Draw, Sampler
 from soonest.engines.embedded.scheduler import QueueScheduler, Victims
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from soonest.core import Policy
+    from soonest.engines.embedded.jobs import Job
     from soonest.engines.embedded.model import Model
 
 _numbers = itertools.count()
 MEMORY_A_SLOT = 1024
 STOP_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How an engine batches: requests at once, KV cache in tokens, tokens a block and a step, and its queue's shares.
-
-    `memory` unset is room for `slots` requests of 1,024 tokens, and for one of the longest at least.
-    """
-
-    slots: int = 8
-    memory: int | None = None
-    block_size: int = 16
-    token_budget: int = 256
-    prefix_caching: bool = False
-    overdue_after: float | None = None
-    overdue_every: int = 8
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is asked of the engine: token ids, how many more at most, how they are drawn, when it is enough.
-
-    Generation ends after `max_tokens`, or at a token of `ends`. `arrival` is on the clock of `time.monotonic`.
-    """
-
-    id: str
-    prompt: list[int] = field(repr=False)
-    max_tokens: int
-    sampling: Sampling = field(default_factory=Sampling)
-    ends: tuple[int, ...] = ()
-    forecast: Forecast | None = None
-    arrival: float | None = None
-    priority: int = 0
-    tenant: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """A submitted job: its news arrive as tokens, an error, and whether it has ended.
-
-    `tokens` is its length if it is taken away though it is complete, `cached` how much of the prompt was stored.
-    """
-
-    job: Job
-    request: Request
-    loop: asyncio.AbstractEventLoop
-    news: asyncio.Queue[tuple[list[int], str | None, bool]] = field(default_factory=asyncio.Queue)
-    sent: int = 0
-    ended: bool = False
-    tokens: int | None = None
-    cached: int = 0
-
-
-class Router:
-    """Where the generation thread delivers: one call into the event loop for each step, new tokens only."""
-
-    def __init__(self, tickets: dict[str, Ticket]) -> None:
-        self.tickets = tickets
-        self.tokens = 0
-
-    def deliver(self, output: Any) -> None:
-        """One request's news."""
-        self.deliver_batch([output])
-
-    def deliver_batch(self, outputs: list[Any]) -> None:
-        """A step's news."""
-        news: dict[asyncio.AbstractEventLoop, list[tuple[Ticket, tuple[list[int], str | None, bool]]]] = {}
-        for output in outputs:
-            ticket = self.tickets.get(output.request_id)
-            if ticket is None:
-                continue
-            fresh = output.generated_tokens[ticket.sent :]
-            ticket.sent += len(fresh)
-            self.tokens += len(fresh)
-            news.setdefault(ticket.loop, []).append((ticket, (fresh, output.error, output.is_finished())))
-        for loop, batch in news.items():
-            loop.call_soon_threadsafe(_hand_over, batch)
-
-    def fail_and_deliver(self, state: Any, error: Exception) -> None:
-        """A request failed."""
-        state.status = RequestStatus.FAILED
-        state.error = str(error) or type(error).__name__
-        self.deliver(state.to_generation_output())
-
-
-def _hand_over(batch: list[tuple[Ticket, tuple[list[int], str | None, bool]]]) -> None:
-    for ticket, news in batch:
-        ticket.news.put_nowait(news)
 
 
 class Engine:
@@ -132,8 +44,9 @@ class Engine:
         PolicyError: a policy that needs what this engine cannot give.
     """
 
-    def __init__(self, model: Model, policy: Policy, settings: Settings = Settings()) -> None:
-        self.model, self.policy, self.settings = model, policy, settings
+    def __init__(self, model: Model, policy: Policy, settings: Settings | None = None) -> None:
+        self.model, self.policy, self.settings = model, policy, settings or Settings()
+        settings = self.settings
         blocks = self._blocks()
         self.rules = Rules(
             slots=settings.slots,
@@ -145,12 +58,13 @@ class Engine:
             restart=False,
         )
         self.room = Room(policy, self.rules, overdue_after=settings.overdue_after, overdue_every=settings.overdue_every)
-        self.max_length = min(model.max_length, self.rules.capacity)
         self._tickets: dict[str, Ticket] = {}
         self._endings: dict[str, int | None] = {}
         self._sampler = Sampler()
         self._router = Router(self._tickets)
         self._manager = self._managed(blocks)
+        alone = infer_max_single_request_tokens(self._scheduler.cache)  # sliding windows divide memory in another way
+        self.max_length = min(model.max_length, self.rules.capacity, alone)
 
     def _blocks(self) -> int:
         settings = self.settings
@@ -188,7 +102,6 @@ class Engine:
                     scheduler_type=name,
                     safety_margin=0.0,
                     auto_switch_to_flash=False,
-                    seed=settings.seed,
                 ),
             )
             manager.logit_processor = self._sampler.as_list()

@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from contextlib import aclosing
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -15,7 +16,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-import soonest
 from soonest.engines.embedded import EngineError, Job, Text, TooLongError
 from soonest.engines.server import asked, fields, metrics
 from soonest.engines.server.answers import Choice, Wording, together, usage
@@ -66,7 +66,7 @@ class Api:
         """The ASGI application."""
         gets: dict[str, Callable[[], bytes]] = {
             "/health": self.health,
-            "/version": lambda: json.dumps({"version": soonest.__version__}).encode(),
+            "/version": lambda: json.dumps({"version": version("soonest")}).encode(),
             "/metrics": lambda: metrics.render(self.engine, self.served, self.forecasting.failures),
             "/v1/models": self.models,
         }

@@ -1,0 +1,50 @@
+import json
+import time
+
+import httpx2 as httpx
+from tests.engines.servers import serving
+
+pytestmark = pytest.mark.slow
+
+
+def test_no_prompt_is_written_down(model_folder, capfd):
+    with serving(model_folder, "--log-level", "debug") as made:
+        body = {"model": "small", "prompt": "secretword", "max_tokens": 3}
+        httpx.post(f"{made}/v1/completions", json=body)
+        httpx.post(f"{made}/v1/completions", json={**body, "temperature": "secretword"})
+    said = capfd.readouterr()
+    assert "secretword" not in said.out + said.err
+
+
+def test_a_signal_lets_what_runs_end_and_takes_nothing_new(model_folder):
+    with serving(model_folder) as made, httpx.Client(base_url=made.url, timeout=60) as client:
+        body = {"model": "small", "prompt": "one", "max_tokens": 400, "stream": True, "ignore_eos": True}
+        with client.stream("POST", "/v1/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            made.process.terminate()
+            time.sleep(0.2)
+            with httpx.Client(base_url=made.url) as other:
+                refused = other.post("/v1/completions", json={"prompt": "one"})
+                assert refused.status_code == 503
+                assert refused.json()["error"]["type"] == "ServiceUnavailableError"
+                assert other.get("/health").status_code == 503
+            rest = [line for line in lines if line]
+        assert rest[-1] == "data: [DONE]"
+        assert json.loads(rest[-2].removeprefix("data: "))["choices"][0]["finish_reason"] == "length"
+        assert made.process.wait(10) == 0
+
+
+def test_an_engine_that_dies_takes_its_process_with_it(model_folder, tmp_path):
+    """So that whoever watches the process can start it again."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from soonest.engines.embedded.scheduler import QueueScheduler\n"
+        "def broken(self, *_):\n"
+        "    raise RuntimeError('no memory')\n"
+        "QueueScheduler.schedule_batch = broken\n"
+    )
+    with serving(model_folder, status=1, path=tmp_path) as made:
+        answer = httpx.post(f"{made}/v1/completions", json={"prompt": "one"})
+        assert answer.status_code == 500
+        assert answer.json()["error"]["message"] == "the engine failed this request: no memory"
+        made.process.wait(10)

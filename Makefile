@@ -6,12 +6,15 @@ BIN := .venv/bin
 OLD := .venv-numba065
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-numba lint format docs bench clean
+.PHONY: help demo sim test test-numba lint format docs bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-demo: .venv/demo  ## Compare policies on the shipped sample and draw demo.png
+demo: .venv/demo  ## Start a real engine and gateways, and compare policies under a bursty load
+	$(BIN)/soonest bench
+
+sim: .venv/sim  ## Compare policies on the shipped sample in simulated time and draw demo.png
 	$(BIN)/soonest sim --load 0.5 --load 0.7 --load 0.9 --load 1.1 --plot demo.png
 
 test: .venv/dev  ## Run the tests; prints every skip with its reason
@@ -44,13 +47,18 @@ clean:  ## Remove what the targets made
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/demo: pyproject.toml constraints.txt | .venv/bin/python
+.venv/sim: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[plot]'
+	@touch $@
+
+.venv/demo: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python $(PIP) --constraint constraints.txt 'torch==2.13.0'
+	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[bench,engine,gateway]'
 	@touch $@
 
 .venv/dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python $(PIP) --constraint constraints.txt --editable '.[dev]'
-	@touch $@ .venv/demo
+	@touch $@ .venv/demo .venv/sim
 
 $(OLD)/bin/python:
 	$(PYTHON) -m venv $(OLD)

@@ -11,7 +11,7 @@ from soonest.cli.asked import moment
 from soonest.core import SimulationError
 from soonest.data.journal import Row
 from soonest.gateway.journal import journal
-from soonest.gateway.savings import Savings
+from soonest.gateway.journal.savings import Savings
 
 LONG, SHORT = "Write a long essay about ", "Answer yes or no: "
 

@@ -169,7 +169,7 @@ def serve(
     from soonest.gateway.gateway import check
     from soonest.gateway.journal import journal as open_journal
     from soonest.gateway.observe import write_lines
-    from soonest.gateway.savings import Savings
+    from soonest.gateway.journal.savings import Savings
     from soonest.gateway.serve import serve as serve_gateway
     from soonest.gateway.settings import Settings, SettingsError
     from soonest.policies import policy as named

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from soonest.gateway.life import Life
     from soonest.gateway.observe import Metrics, RequestLog, Traces
     from soonest.gateway.queueing import Ticket
-    from soonest.gateway.savings import Savings
+    from soonest.gateway.journal.savings import Savings
     from soonest.gateway.settings import Settings
     from soonest.gateway.upstream import Client, EngineState
     from soonest.gateway.wire import Failure

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from soonest.core import Policy
     from soonest.gateway.journal import Journal
-    from soonest.gateway.savings import Savings
+    from soonest.gateway.journal.savings import Savings
     from soonest.gateway.settings import Settings
     from soonest.predict import Predictor
 

@@ -152,6 +152,13 @@ def test_a_flag_is_documented(command, flag):
     assert f"`{flag}`" in text
 
 
+def test_every_header_of_the_gateway_is_documented():
+    said = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/soonest/gateway").rglob("*.py"))
+    headers = set(re.findall(r'b"((?:x-|retry-)[a-z-]+)"', said)) - {"x-api-key"}  # that one is on the page of keys
+    assert {"x-soonest-queue-ms", "x-soonest-forecast"} < headers
+    assert [name for name in sorted(headers) if f"`{name}`" not in page("docs/serve.md")] == []
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_to_a_file_leads_to_one(path):
     targets = (match[1].partition("#")[0] for match in LINK.finditer(path.read_text(encoding="utf-8")))

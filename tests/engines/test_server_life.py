@@ -2,6 +2,7 @@ import json
 import time
 
 import httpx2 as httpx
+import pytest
 from tests.engines.servers import serving
 
 pytestmark = pytest.mark.slow

@@ -39,7 +39,7 @@ def engine(
     predictor: Annotated[
         Path | None,
         option(
-            "Folder from `soonest fit`: it forecasts requests that come without, and learns from answers.",
+            "Folder from `soonest fit`: forecasts for requests that come without; the tiny model has its own.",
             ORDER,
             "--predictor",
         ),
@@ -131,6 +131,12 @@ def engine(
     except ImportError as error:
         typer.echo(f"soonest: {error.name} is missing: pip install 'soonest[engine]'", err=True)
         raise typer.Exit(2) from None
+    where, name = model, None
+    if where is None:
+        from soonest.engines import tiny
+
+        where, name = str(tiny.path()), tiny.NAME
+        predictor = tiny.forecasts() if predictor is None else predictor
     predicts = None
     if predictor is not None:
         from soonest.predict import Predictor
@@ -138,10 +144,7 @@ def engine(
         if not predictor.is_dir():
             raise PredictorError(f"--predictor {predictor}: no such folder; make one with `soonest fit`")
         predicts = Predictor.from_pretrained(predictor)
-    if model is None:
-        from soonest.engines import tiny
-
-    loaded = load(model or str(tiny.path()), device=device, dtype=dtype, max_length=max_model_len, revision=revision)
+    loaded = load(where, name=name, device=device, dtype=dtype, max_length=max_model_len, revision=revision)
     if threads is not None or loaded.is_small:
         torch.set_num_threads(threads or 1)
     settings = Settings(

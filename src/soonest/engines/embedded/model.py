@@ -45,9 +45,17 @@ class Model:
 
 
 def load(
-    name: str, *, device: str = "auto", dtype: str = "auto", max_length: int | None = None, revision: str | None = None
+    place: str,
+    *,
+    name: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_length: int | None = None,
+    revision: str | None = None,
 ) -> Model:
     """Read a model folder, or a repository of the hub unless `HF_HUB_OFFLINE` is set; code in it is never run.
+
+    It is called `name`, or as its folder or repository is.
 
     Raises:
         EngineError: no such model, no causal language model, or a device that is not there.
@@ -55,10 +63,10 @@ def load(
     disable_progress_bar()
     where = _device(device)
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=False)
         network = AutoModelForCausalLM.from_pretrained(
-            name,
+            place,
             config=config,
             revision=revision,
             trust_remote_code=False,
@@ -66,16 +74,16 @@ def load(
             attn_implementation="sdpa",
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
-        raise EngineError(f"cannot load the model {name!r}: {str(error).splitlines()[0]}") from error
+        raise EngineError(f"cannot load the model {place!r}: {str(error).splitlines()[0]}") from error
     if not tokenizer.is_fast:
-        raise EngineError(f"{name}: its tokenizer has no tokenizer.json, which streaming needs")
+        raise EngineError(f"{place}: its tokenizer has no tokenizer.json, which streaming needs")
     text = config.get_text_config()
     longest = int(getattr(text, "max_position_embeddings", None) or MOST_LENGTH)
     if max_length is not None and max_length > longest:
-        raise EngineError(f"{name} takes at most {longest} tokens, prompt and answer together, not {max_length}")
+        raise EngineError(f"{place} takes at most {longest} tokens, prompt and answer together, not {max_length}")
     usual = getattr(network, "generation_config", None)
     return Model(
-        name=name if not Path(name).is_dir() else Path(name).resolve().name,
+        name=name or (Path(place).resolve().name if Path(place).is_dir() else place),
         network=network.to(where).eval(),
         tokenizer=tokenizer,
         max_length=max_length or min(longest, MOST_LENGTH),

@@ -136,7 +136,8 @@ def engine(
         from soonest.engines import tiny
 
         where, name = str(tiny.path()), tiny.NAME
-        predictor = tiny.forecasts() if predictor is None else predictor
+        if predictor is None and tiny.forecasts().is_dir():
+            predictor = tiny.forecasts()
     predicts = None
     if predictor is not None:
         from soonest.predict import Predictor

@@ -82,18 +82,19 @@ class Asked(NamedTuple):
         """One of any length and any forecast."""
         return cls(name, chance.randint(1, 2 * MEAN_TOKENS), chance.randint(1, 2 * MEAN_TOKENS))
 
-    def request(self) -> Any:
-        """As vLLM's engine gets it."""
+    def request(self, *, ranked: bool) -> Any:
+        """As vLLM's engine gets it; `ranked`: the forecast is the priority."""
         params = SamplingParams(
             max_tokens=self.tokens, ignore_eos=True, extra_args={"soonest_forecast": [self.guess] * 3}
         )
-        return Request(self.name, list(range(10, 10 + PROMPT)), params, None, priority=self.guess)
+        return Request(self.name, list(range(10, 10 + PROMPT)), params, None, priority=self.guess if ranked else 0)
 
 
 class Arm:
     """One scheduler at work."""
 
     def __init__(self, model: Path, scheduling_policy: str, policy: str | None, slots: int, blocks: int) -> None:
+        self.ranked = scheduling_policy == "priority"
         config = VllmConfig(
             model_config=ModelConfig(model=str(model), dtype="float32", skip_tokenizer_init=True, max_model_len=4096),
             scheduler_config=SchedulerConfig(
@@ -122,11 +123,11 @@ class Arm:
 
     def add(self, asked: Asked) -> None:
         """A request joins before the clock runs."""
-        self.scheduler.add_request(asked.request())
+        self.scheduler.add_request(asked.request(ranked=self.ranked))
 
     def step(self, arrivals: list[Asked]) -> tuple[float, float]:
         """One step: seconds of `schedule`, and of all that the scheduler does for it."""
-        requests = [asked.request() for asked in arrivals]
+        requests = [asked.request(ranked=self.ranked) for asked in arrivals]
         begun = time.thread_time()
         for request in requests:
             self.scheduler.add_request(request)

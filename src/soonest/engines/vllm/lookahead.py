@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,13 @@ class Lookahead:
         self.late = scheduler.vllm_config.max_concurrent_batches - 1
         self.managers = scheduler.kv_cache_manager.coordinator.single_type_managers
         self.shares = scheduler.kv_cache_manager.enable_caching and len(self.managers) == 1
-        self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp)
+        self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp or scheduler.connector)
         self.fixed = 0
         self._marks: dict[int, tuple[int, Call]] = {}
         self._step = scheduler.current_step
         self._events = -1
         self._sharing = False
+        self._joined: deque[Call] = deque(maxlen=1024)  # whoever falls out is missed, and found
         self._cut: set[str] = set()
 
     def fits(self, call: Call, reserve: int) -> bool:
@@ -58,6 +60,10 @@ class Lookahead:
                 self._see(owner)
         return fits
 
+    def joins(self, call: Call) -> None:
+        """A request was admitted; what it holds shows later in this step."""
+        self._joined.append(call)
+
     def forget(self, call: Call) -> None:
         """A running request is gone."""
         if self._marks.pop(call.sequence, None) is not None:
@@ -67,25 +73,26 @@ class Lookahead:
         scheduler, ticks = self.scheduler, self.scheduler.current_step - self._step
         running = scheduler.running
         prefilling = scheduler._inflight_prefills  # noqa: SLF001 - our base class
+        joined = list(self._joined)
+        self._joined.clear()
         if not ticks:
-            for request in reversed(running):  # who was admitted in this step stands last
-                if scheduler.calls[request.request_id].sequence in self._marks:
-                    return
-                if request in prefilling:
-                    self._cut.add(request.request_id)
-                self._see(request)
+            for call in joined:
+                if call.source in prefilling:
+                    self._cut.add(call.request.id)
+                if call.source.status == RequestStatus.RUNNING:
+                    self._see(call.source)
             return
         self.load.advance(ticks)
         self._step = scheduler.current_step
         before, self._cut = self._cut, self._cut_short() if prefilling else set()
-        unseen = ticks > 1 or len(running) != len(self._marks)
-        changed = self._sharing and self._events != scheduler.events
-        if unseen or changed or scheduler.kv_holding_waiting or not self.steady:
+        anew = {call.request.id: call for call in joined}
+        anew |= {name: scheduler.calls[name] for name in before | self._cut if name in scheduler.calls}
+        for call in anew.values():
+            if call.source.status == RequestStatus.RUNNING:
+                self._see(call.source)
+        changed = ticks > 1 or (self._sharing and self._events != scheduler.events)
+        if changed or len(running) != len(self._marks) or scheduler.kv_holding_waiting or not self.steady:
             self._see_all(running)
-        else:
-            for name in before | self._cut:
-                if (call := scheduler.calls.get(name)) is not None and call.sequence in self._marks:
-                    self._see(call.source)
 
     def _see_all(self, running: Iterable[VllmRequest]) -> None:
         """Enter the running anew where they are not what was thought, and count what is held beside them."""

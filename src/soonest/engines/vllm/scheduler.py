@@ -131,6 +131,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         """A request leaves the queue."""
         self._admissions += 1
         call.admitted = self._admissions
+        self.lookahead.joins(call)
         if self._sorts:
             call.place = self._place(call)
         self.board.add("admissions")

@@ -16,6 +16,7 @@ POLICIES = (
     "longest",
     "a_max",
     "a_min",
+    "a_min(live, smallest)",
     "response_ratio",
     "response_ratio(a_max)",
     "aging",
@@ -71,15 +72,16 @@ def trace(seed):
 
 
 def simulated(workload, words, options):
-    """The order in which the simulator admits, each job's seconds in service, and whether anybody waited."""
+    """Whom the simulator admits and when, each job's seconds in service, and whether anybody waited."""
     heard = Heard(policy(words))
     result = Host(workload, heard, options).run()
     waited = result.admitted > workload.arrival_ps
-    return heard.order, ((result.finished - result.admitted) / 1e12).tolist(), bool(waited.any())
+    order = [(result.admitted[int(name)] / 1e12, name) for name in heard.order]
+    return order, ((result.finished - result.admitted) / 1e12).tolist(), bool(waited.any())
 
 
 def driven(host, workload, seconds):
-    """The order in which a host admits; it takes `arrive(request)`, `finish(id, tokens, now)`, `admit(now)`."""
+    """Whom a host admits and when; it takes `arrive(request)`, `finish(id, tokens, now)`, `admit(now)`."""
     arrivals = [workload.job(i).request for i in range(len(workload))]
     times = [(request.arrival, 0, i) for i, request in enumerate(arrivals)]
     heapq.heapify(times)
@@ -93,6 +95,6 @@ def driven(host, workload, seconds):
             else:
                 host.arrive(arrivals[i])
         for name in host.admit(now):
-            order.append(name)
+            order.append((now, name))
             heapq.heappush(times, (now + seconds[int(name)], 1, int(name)))
     return order

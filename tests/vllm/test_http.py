@@ -3,33 +3,18 @@
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from openai import OpenAI
 from tests.vllm.servers import COMMAND, SMALL, environment, metrics, server
-
-from soonest.core import Message, Prompt
-from soonest.predict import History
+from tests.vllm.waves import ANSWER, STORY, ask, history, order
 
 FLAGS = ("--scheduler-cls", "soonest.engines.vllm.Scheduler", "--middleware", "soonest.engines.vllm.FrontEnd")
-STORY, ANSWER = (
-    "Write a long story about the sea and a ship, number ",
-    "Answer yes or no and nothing else: is this even? ",
-)
-
-
-def prompt(text):
-    return Prompt((Message("user", text),), model="small")
 
 
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory):
-    """A history of long stories and short answers."""
-    folder = tmp_path_factory.mktemp("predictor") / "history"
-    prompts = [prompt(f"{STORY}{i}") for i in range(20)] + [prompt(f"{ANSWER}{i}") for i in range(20)]
-    History().fit(prompts, [60 + i % 5 for i in range(20)] + [4 + i % 2 for i in range(20)]).save_pretrained(folder)
-    return folder
+    return history(tmp_path_factory.mktemp("predictor") / "history")
 
 
 @pytest.fixture(scope="module")
@@ -44,37 +29,10 @@ def client(url):
     return OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
 
 
-def ask(client, text, tokens, *, forecast=None, **more):
-    """A completion of exactly so many tokens, and when it ended."""
-    extra = {"ignore_eos": True, **({} if forecast is None else {"vllm_xargs": {"soonest_forecast": forecast}})}
-    done = client.chat.completions.create(
-        model="small",
-        messages=[{"role": "user", "content": text}],
-        max_tokens=tokens,
-        temperature=0.0,
-        extra_body=extra,
-        **more,
-    )
-    return time.monotonic(), done
-
-
-def order(client, wave):
-    """Ids in the order in which they end, behind two long answers that take the places first."""
-    with ThreadPoolExecutor(len(wave) + 2) as pool:
-        busy = [pool.submit(ask, client, f"busy {i}", 300, forecast=[300, 300, 300]) for i in range(2)]
-        time.sleep(1.0)
-        asked = {}
-        for name, text, tokens, forecast in wave:
-            asked[name] = pool.submit(ask, client, text, tokens, forecast=forecast)
-            time.sleep(0.05)
-        assert not any(b.done() for b in busy), "the wave must queue"
-        return sorted(asked, key=lambda name: asked[name].result()[0])
-
-
-def test_short_forecasts_end_before_long_ones_that_came_first(client):
+def test_short_forecasts_end_before_long_ones_that_came_first(client, url):
     wave = [(f"long{i}", "go", 120, [120, 120, 120]) for i in range(2)]
     wave += [(f"short{i}", "go", 4, [4, 4, 4]) for i in range(4)]
-    found = order(client, wave)
+    found = order(client, url, wave)
     assert {name[:5] for name in found[:4]} == {"short"}
 
 
@@ -82,7 +40,7 @@ def test_the_predictor_of_the_front_end_orders_requests_without_a_forecast(clien
     wave = [(f"story{i}", f"{STORY}{100 + i}", 64, None) for i in range(2)]
     wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
     before = metrics(url)
-    found = order(client, wave)
+    found = order(client, url, wave)
     assert {name[:6] for name in found[:3]} == {"answer"}
     after = metrics(url)
     made = 'soonest_vllm_forecasts_total{outcome="made"}'
@@ -115,7 +73,7 @@ def test_a_stream_shows_its_usage_to_those_who_asked(client):
         assert chunks[-2 if shown else -1].choices[0].finish_reason == "length"
 
 
-def test_finished_lengths_return_to_the_predictor(client):
+def test_finished_lengths_return_to_the_predictor(client, url):
     """A template that nobody has seen: first the forecast of all answers, after some answers its own."""
     new = "Translate the following sentence into three languages, please, sentence "
     for i in range(6):
@@ -123,7 +81,7 @@ def test_finished_lengths_return_to_the_predictor(client):
     time.sleep(0.5)
     wave = [(f"story{i}", f"{STORY}{200 + i}", 64, None) for i in range(2)]
     wave += [("new", f"{new}9", 30, None), ("answer", f"{ANSWER}200", 4, None)]
-    found = order(client, wave)
+    found = order(client, url, wave)
     assert found.index("answer") < found.index("new") < max(found.index("story0"), found.index("story1"))
 
 

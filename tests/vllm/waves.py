@@ -1,0 +1,63 @@
+"""Requests that queue behind long answers, and the order in which they end."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.vllm.servers import metrics
+
+from soonest.core import Message, Prompt
+from soonest.predict import History
+
+STORY, ANSWER = (
+    "Write a long story about the sea and a ship, number ",
+    "Answer yes or no and nothing else: is this even? ",
+)
+BUSY = 900
+
+
+def history(folder):
+    """A predictor that knows long stories and short answers."""
+    texts = [f"{STORY}{i}" for i in range(20)] + [f"{ANSWER}{i}" for i in range(20)]
+    prompts = [Prompt((Message("user", text),), model="small") for text in texts]
+    History().fit(prompts, [60 + i % 5 for i in range(20)] + [4 + i % 2 for i in range(20)]).save_pretrained(folder)
+    return folder
+
+
+def ask(client, text, tokens, *, forecast=None, **more):
+    """A completion of exactly so many tokens, and when it ended."""
+    extra = {"ignore_eos": True, **({} if forecast is None else {"vllm_xargs": {"soonest_forecast": forecast}})}
+    done = client.chat.completions.create(
+        model="small",
+        messages=[{"role": "user", "content": text}],
+        max_tokens=tokens,
+        temperature=0.0,
+        extra_body=extra,
+        **more,
+    )
+    return time.monotonic(), done
+
+
+def order(client, engine, wave):
+    """Ids in the order in which they end, behind two long answers that take the engine's places first."""
+    with ThreadPoolExecutor(len(wave) + 2) as pool:
+        busy = [pool.submit(ask, client, f"busy {i}", BUSY, forecast=[BUSY, BUSY, BUSY]) for i in range(2)]
+        until(lambda: running(engine) == 2)
+        asked = {}
+        for name, text, tokens, forecast in wave:
+            asked[name] = pool.submit(ask, client, text, tokens, forecast=forecast)
+            time.sleep(0.03)
+        assert not any(b.done() for b in busy), "the wave must queue"
+        return sorted(asked, key=lambda name: asked[name].result()[0])
+
+
+def running(engine):
+    """How many run there."""
+    return next(n for name, n in metrics(engine).items() if name.startswith("vllm:num_requests_running"))
+
+
+def until(true, seconds=60):
+    """Wait for it."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)

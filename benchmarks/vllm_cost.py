@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RUNNING, PROMPT, MEAN_TOKENS, BLOCK = 256, 32, 100, 16
+TOKEN, END = 7, 2
 WAITING = (0, 1_000, 20_000)
 ARMS: dict[str, tuple[str, str | None]] = {
     "vLLM fcfs": ("fcfs", None),
@@ -84,9 +85,8 @@ class Asked(NamedTuple):
 
     def request(self, *, ranked: bool) -> Any:
         """As vLLM's engine gets it; `ranked`: the forecast is the priority."""
-        params = SamplingParams(
-            max_tokens=self.tokens, ignore_eos=True, extra_args={"soonest_forecast": [self.guess] * 3}
-        )
+        params = SamplingParams(max_tokens=4 * MEAN_TOKENS, extra_args={"soonest_forecast": [self.guess] * 3})
+        params.update_from_generation_config({}, END)
         return Request(self.name, list(range(10, 10 + PROMPT)), params, None, priority=self.guess if ranked else 0)
 
 
@@ -95,6 +95,7 @@ class Arm:
 
     def __init__(self, model: Path, scheduling_policy: str, policy: str | None, slots: int, blocks: int) -> None:
         self.ranked = scheduling_policy == "priority"
+        self.lengths: dict[str, int] = {}
         config = VllmConfig(
             model_config=ModelConfig(model=str(model), dtype="float32", skip_tokenizer_init=True, max_model_len=4096),
             scheduler_config=SchedulerConfig(
@@ -121,12 +122,20 @@ class Arm:
             structured_output_manager=StructuredOutputManager(config),
         )
 
+    def sampled(self, request: Any) -> list[int]:
+        """The token that the model would give: the last one ends the answer."""
+        if request.is_prefill_chunk:
+            return []
+        return [END if request.num_output_tokens + 1 >= self.lengths[request.request_id] else TOKEN]
+
     def add(self, asked: Asked) -> None:
         """A request joins before the clock runs."""
+        self.lengths[asked.name] = asked.tokens
         self.scheduler.add_request(asked.request(ranked=self.ranked))
 
     def step(self, arrivals: list[Asked]) -> tuple[float, float]:
         """One step: seconds of `schedule`, and of all that the scheduler does for it."""
+        self.lengths |= {asked.name: asked.tokens for asked in arrivals}
         requests = [asked.request(ranked=self.ranked) for asked in arrivals]
         begun = time.thread_time()
         for request in requests:
@@ -138,7 +147,7 @@ class Arm:
         answer = ModelRunnerOutput(
             req_ids=names,
             req_id_to_index={name: i for i, name in enumerate(names)},
-            sampled_token_ids=[[7]] * len(names),
+            sampled_token_ids=[self.sampled(self.scheduler.requests[name]) for name in names],
         )
         resumed = time.thread_time()
         self.scheduler.update_from_output(output, answer)

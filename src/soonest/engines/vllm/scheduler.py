@@ -51,7 +51,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
     def __init__(self, vllm_config: Any, *args: Any, **kwargs: Any) -> None:
         options = Options.read(vllm_config.additional_config)
         policy = _hosted(named(options.policy), vllm_config.scheduler_config.policy)
-        if not version.startswith(TESTED):
+        if ".".join(version.split(".")[:2]) not in TESTED:
             log.warning("vLLM %s is untested with this soonest; tested: %s", version, ", ".join(TESTED))
         super().__init__(vllm_config, *args, **kwargs)
         self.board, self._page = shared_board(vllm_config.parallel_config.data_parallel_index)

@@ -168,8 +168,8 @@ def serve(
     from soonest.gateway.access import Access
     from soonest.gateway.gateway import check
     from soonest.gateway.journal import journal as open_journal
-    from soonest.gateway.observe import write_lines
     from soonest.gateway.journal.savings import Savings
+    from soonest.gateway.observe import write_lines
     from soonest.gateway.serve import serve as serve_gateway
     from soonest.gateway.settings import Settings, SettingsError
     from soonest.policies import policy as named
@@ -206,6 +206,7 @@ def serve(
     write_lines(log_level, as_json=log_format == "json")
     where = journal or _journal_file()
     rows = None if where == NONE else open_journal(where, strict=strict_journal)
+    child = None if ours is None else _child(ours, model, policy, slots, memory, threads)
     start = partial(
         serve_gateway,
         settings,
@@ -218,8 +219,8 @@ def serve(
         access=Access(engine_key=engine_key) if keys is None else Access.open(keys, engine_key=engine_key),
         otlp=otlp,
         log_share=log_share,
+        restarts=None if child is None or ours is None else partial(_restarts, child, ours),
     )
-    child = None if ours is None else _child(ours, model, policy, slots, memory, threads)
     raise typer.Exit(run(_beside(child, start)))
 
 
@@ -247,6 +248,10 @@ def _child(url: str, model: str | None, policy: str, slots: int, memory: int | N
     words += ["--port", url.rpartition(":")[2], "--policy", policy, "--slots", str(slots)]
     words += ["--memory", str(memory)] if memory is not None else []
     return Child(words + (["--threads", str(threads)] if threads is not None else []))
+
+
+def _restarts(child: Child, url: str) -> dict[str, float]:
+    return {url: child.restarts}
 
 
 def _free_url() -> str:

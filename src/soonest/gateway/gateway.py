@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from soonest.core import Policy, Prompt
     from soonest.gateway.access import Access
     from soonest.gateway.journal import Journal
+    from soonest.gateway.journal.savings import Savings
     from soonest.gateway.life import Life
     from soonest.gateway.observe import Metrics, RequestLog, Traces
     from soonest.gateway.queueing import Ticket
-    from soonest.gateway.journal.savings import Savings
     from soonest.gateway.settings import Settings
     from soonest.gateway.upstream import Client, EngineState
     from soonest.gateway.wire import Failure
@@ -81,11 +81,13 @@ class Gateway:
         journal: Journal | None = None,
         traces: Traces | None = None,
         savings: Savings | None = None,
+        restarts: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         self.settings, self.policy, self.access = settings, policy, access
         self.loop = asyncio.get_running_loop()
         self.now: Callable[[], float] = time.monotonic  # uvloop's own clock counts whole milliseconds
         self.metrics, self.lines, self.journal, self.traces, self.savings = metrics, lines, journal, traces, savings
+        self.restarts = restarts
         self.strict = journal is not None and journal.strict
         gate = settings.mode == "gate"
         if not gate and not static(policy):

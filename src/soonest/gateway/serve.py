@@ -18,6 +18,7 @@ from soonest.serving import Server, listen, on_signal, say_ready
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Mapping
 
     from soonest.core import Policy
     from soonest.gateway.journal import Journal
@@ -40,6 +41,7 @@ async def serve(
     otlp: str | None = None,
     log_share: float = 1.0,
     savings: Savings | None = None,
+    restarts: Callable[[], Mapping[str, float]] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; a second signal ends at once. The exit status, 0.
 
@@ -61,6 +63,7 @@ async def serve(
             journal=journal,
             traces=traces,
             savings=savings,
+            restarts=restarts,
         )
         watch(metrics, gateway)
         await gateway.start()

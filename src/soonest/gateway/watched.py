@@ -31,6 +31,9 @@ def watch(metrics: Metrics, gateway: Gateway) -> None:
     each("soonest_upstream_num_requests_waiting", lambda b: None if b.engine.last is None else b.engine.last.waiting)
     each("soonest_upstream_num_requests_running", lambda b: None if b.engine.last is None else b.engine.last.running)
     each("soonest_upstream_kv_cache_usage_perc", lambda b: None if b.engine.last is None else b.engine.last.usage)
+    each("soonest_evictions_total", lambda b: None if b.engine.last is None else b.engine.last.evictions)
+    if gateway.restarts is not None:
+        metrics.watch("soonest_upstream_restarts_total", gateway.restarts)
     journal = gateway.journal
     if journal is not None:
         metrics.watch("soonest_journal_rows_lost_total", lambda: journal.lost)

@@ -28,6 +28,7 @@ class EngineState:
     blocks: int | None = None
     block_size: int | None = None  # tokens
     slots: int | None = None  # most requests that run together
+    evictions: int | None = None  # since the engine started
 
     @property
     def capacity(self) -> int | None:
@@ -42,6 +43,7 @@ def state_of(text: str, dialect: Dialect) -> EngineState:
     blocks = [n for told in labels if (n := _whole(told.get(dialect.blocks)))]
     sizes = [n for told in labels if (n := _whole(told.get(dialect.block_size)))]
     slots = _values(text, (dialect.slots,))
+    evictions = _values(text, dialect.evictions)
     return EngineState(
         waiting=int(sum(waiting)) if waiting else None,
         running=int(sum(running)) if running else None,
@@ -49,6 +51,7 @@ def state_of(text: str, dialect: Dialect) -> EngineState:
         blocks=sum(blocks) or None,
         block_size=sizes[0] if sizes else None,
         slots=int(sum(slots)) or None,
+        evictions=int(sum(evictions)) if evictions else None,
     )
 
 

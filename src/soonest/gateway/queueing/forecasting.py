@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from soonest.core import Forecast
+from soonest.core import Forecast, PredictorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +69,9 @@ class Forecasting:
         else:
             made, reason = await self._in_time(prompt)
         seconds = time.perf_counter() - started
-        return Made(made if made is not None else Forecast.unknown(prompt.max_tokens), seconds, reason)
+        if isinstance(made, Forecast):
+            return Made(made, seconds)
+        return Made(Forecast.unknown(prompt.max_tokens), seconds, reason or "error")
 
     def learn(self, prompt: Prompt, tokens: int, *, censored: bool) -> None:
         """An answer ended after so many tokens, or was cut there."""
@@ -141,6 +143,8 @@ class Forecasting:
             return
         try:
             said: Sequence[Forecast | Exception] = self.predictor.predict([asked.prompt for asked in batch])  # type: ignore[union-attr]
+            if len(said) != len(batch):
+                raise PredictorError(f"{len(said)} forecasts for {len(batch)} prompts")  # noqa: TRY301 - as its own
         except Exception as error:  # noqa: BLE001 - as above
             self._report("predict", error)
             said = [error] * len(batch)

@@ -261,6 +261,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--trace", required=True)
     asked.add_argument("--requests", type=int, default=300)
+    asked.add_argument("--closed", type=int, default=300, help="requests that measure capacity")
     asked.add_argument("--repetitions", type=int, default=5)
     asked.add_argument("--slots", type=int, default=8)
     asked.add_argument("--tau", type=float, default=0.6)
@@ -271,9 +272,9 @@ def main() -> None:
     ample = given.slots * -(-(LONGEST_PROMPT + LONGEST_ANSWER) // BLOCK)
     machine = Machine(given.slots, ample)
     machine.use("vllm", ample)
-    capacity, rows = machine.iterations(loads(replace_requests(given, 150), 1.0, 1.0)[0])
+    machine.iterations(loads(replace_requests(given, max(2 * given.slots, given.closed // 4)), 1.0, 1.0)[0])  # warm up
     machine.use("vllm", ample)
-    capacity, rows = machine.iterations(loads(replace_requests(given, 300), 1.0, 1.0)[0])
+    capacity, rows = machine.iterations(loads(replace_requests(given, given.closed), 1.0, 1.0)[0])
     step = fit_steps(rows)
     report: dict[str, Any] = {
         "vllm": version,

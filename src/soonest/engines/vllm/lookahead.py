@@ -35,7 +35,8 @@ class Lookahead:
         self.shares = scheduler.kv_cache_manager.enable_caching and len(self.managers) == 1
         self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp or scheduler.connector)
         self.fixed = 0
-        self._marks: dict[int, tuple[int, Call]] = {}
+        self._marks: dict[int, tuple[int, Call, int]] = {}
+        self._most = 0
         self._step = scheduler.current_step
         self._events = -1
         self._sharing = False
@@ -52,7 +53,9 @@ class Lookahead:
             self._see(owner, shared)
             self.fixed += shared - before
         limit = (self.rules.blocks or 0) - self.scheduler.kv_cache_manager.watermark_blocks - self.fixed
-        fits = self.load.fits(self._entry(call, shared), reserve + self.late, limit)
+        entry, reserve = self._entry(call, shared), reserve + self.late
+        most = self.load.next_blocks + self._most + self._end(entry, reserve)  # all at once, which they never hold
+        fits = most <= limit or self.load.fits(entry, reserve, limit)
         if owner is not None:
             self._events = -1
             if not fits:
@@ -66,7 +69,9 @@ class Lookahead:
 
     def forget(self, call: Call) -> None:
         """A running request is gone."""
-        if self._marks.pop(call.sequence, None) is not None:
+        known = self._marks.pop(call.sequence, None)
+        if known is not None:
+            self._most -= known[2]
             self.load.remove(call)
 
     def _follow(self) -> None:
@@ -97,7 +102,7 @@ class Lookahead:
     def _see_all(self, running: Iterable[VllmRequest]) -> None:
         """Enter the running anew where they are not what was thought, and count what is held beside them."""
         scheduler = self.scheduler
-        for _, call in list(self._marks.values()):
+        for _, call, _ in list(self._marks.values()):
             if call.source.status != RequestStatus.RUNNING:  # a session that waits for its next turn
                 self.forget(call)
         self._events, self._sharing = scheduler.events, False
@@ -120,11 +125,18 @@ class Lookahead:
         if self._marks.get(call.sequence, (None,))[0] != mark:
             self.forget(call)
             entry, reserve = self._entry(call, shared), self.scheduler.guard.reserve(call)
-            self.load.add(entry, None if reserve is None else reserve + self.late)
+            reserve = None if reserve is None else reserve + self.late
+            self.load.add(entry, reserve)
             if cut:
                 self.load.stall(entry)
-            self._marks[call.sequence] = mark, call
+            end = self._end(entry, reserve or 0)
+            self._most += end
+            self._marks[call.sequence] = mark, call, end
         return held - shared
+
+    def _end(self, entry: Entry, reserve: int) -> int:
+        """Blocks held when the reserve is used up."""
+        return self.rules.blocks_for(entry.request.prompt_tokens + max(reserve, entry.generated + 1))
 
     def _found(self, call: Call) -> tuple[int, VllmRequest | None, int]:
         """Stored blocks of a newcomer's prefix that the running hold; who holds some of them alone, and from where on.

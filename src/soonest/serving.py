@@ -8,7 +8,7 @@ import json
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -17,11 +17,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
 
-class Impatient(HttpToolsProtocol):
-    """A connection that ends when its client does not take what it is sent for `patience` seconds."""
+LEAVING: Final = "soonest.leaving"
+"""Of an ASGI scope's extensions: a `Connection` that tells whoever serves it when its client has gone."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that ends when its client does not take what it is sent for `patience` seconds.
+
+    Whoever serves its request may let it call when the client goes away, which is cheaper than a task that waits for
+    that message.
+    """
 
     patience = 60.0
     _stuck: asyncio.TimerHandle | None = None
+    _leave: Callable[[], None] | None = None
+    _lost = False
+
+    def on_message_begin(self) -> None:
+        """A request comes."""
+        super().on_message_begin()
+        self.scope["extensions"] = {LEAVING: self}  # type: ignore[dict-item]
+
+    def tell(self, leave: Callable[[], None] | None) -> None:
+        """Call `leave` once when the client has gone, perhaps before now; `None`: nobody wants to know any more."""
+        self._leave = leave
+        if leave is not None and self._lost:
+            self.loop.call_soon(leave)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        super().connection_lost(exc)
+        self._lost = True
+        if self._leave is not None:
+            self._leave()
 
     def pause_writing(self) -> None:
         """More waits to be sent than should; from now on the client's time runs."""
@@ -44,13 +72,14 @@ class Server(uvicorn.Server):
     def __init__(self, app: Any, *, patience: float = 60.0) -> None:
         config = uvicorn.Config(
             app,
-            http=type("Connection", (Impatient,), {"patience": patience}),
+            http=type("Connection", (Connection,), {"patience": patience}),
             log_config=None,
             access_log=False,
             lifespan="off",
             timeout_keep_alive=75,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
         )
         super().__init__(config)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import secrets
 import time
 from contextlib import suppress
@@ -190,6 +191,24 @@ class Gateway:
 
     next_id = new_id
 
+    def at_once(self, ticket: Ticket) -> Backend | None:
+        """The engine of a ticket that need not wait: there is room for all who are here, so their order is one.
+
+        Where memory decides too, or room is scarce, those who come at the same time are put in order first, by `turn`.
+        """
+        if self._turns or self._reserves:
+            return None
+        here, room = len(self.lives), 0.0
+        for backend in self.backends.values():
+            place = backend.place
+            here -= len(place.running)
+            if place.up:
+                room += math.inf if place.limit is None else place.limit - place.in_flight
+        if room < max(here, ticket.choices):
+            return None
+        self.dispatcher.admit(self.now())
+        return None if ticket.place is None else self.backends[ticket.place.name]
+
     def turn(self, ticket: Ticket) -> asyncio.Future[Backend | None]:
         """A future of the engine that takes this ticket; of nothing, if it waited too long."""
         future: asyncio.Future[Backend | None] = self.loop.create_future()
@@ -238,7 +257,7 @@ class Gateway:
 
     def wake(self) -> None:
         """Let those start who may, once all that happens now has happened."""
-        if not self._woken:
+        if self._turns and not self._woken:
             self._woken = True
             self.loop.call_soon(self._admit)
 

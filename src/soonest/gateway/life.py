@@ -17,6 +17,7 @@ from soonest.gateway.queueing import Made, QueueFull
 from soonest.gateway.queueing.dispatcher import MOST_CHOICES
 from soonest.gateway.relay import Relay
 from soonest.gateway.wire import BadBody, failure, read
+from soonest.serving import LEAVING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from soonest.gateway.gateway import Backend, Gateway
     from soonest.gateway.observe import Series, Trace
     from soonest.gateway.queueing import Ticket
+    from soonest.serving import Connection
 
 NAN: Final = math.nan
 HINT: Final = "soonest_forecast"
@@ -32,6 +34,7 @@ HINT_FIELDS: Final = ("vllm_xargs", "custom_params")
 MOST_ATTEMPTS: Final = 3
 NOTHING: Final = Made(Forecast.unknown(1), 0.0)
 NOBODY: Final = Request("", 0.0, 0)
+SILENCE: Final = Prompt(())
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ class Life:
         self.id = request_id(gateway, scope)
         self.raw = b""
         self.fields: dict[str, Any] = {}
-        self.prompt, self.made, self.request = Prompt(()), NOTHING, NOBODY
+        self.prompt, self.made, self.request = SILENCE, NOTHING, NOBODY
         self.choices, self.hinted = 1, False
         self.caller: Caller | None = None
         self.ticket: Ticket | None = None
@@ -68,7 +71,8 @@ class Life:
         self.outcome = Outcome.REJECTED
         self.status = 0
         self._task: asyncio.Task[Any] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._connection: Connection | None = scope.get("extensions", {}).get(LEAVING)
         self._gone = False
 
     async def run(self) -> None:
@@ -172,7 +176,7 @@ class Life:
             self.ticket = gateway.dispatcher.enter(request, self.choices, streams=self.streams)
         except QueueFull as full:
             raise Refused(failure(429, str(full), retry_after=full.retry_after), "queue_full") from None
-        self._watch = asyncio.create_task(self._watch_client())
+        self._watch()
         for attempt in range(1, MOST_ATTEMPTS + 1):
             self.backend = await self._turn(self.ticket)
             self.said = Said()
@@ -187,13 +191,15 @@ class Life:
     async def _turn(self, ticket: Ticket) -> Backend:
         """Wait until the dispatcher names an engine."""
         gateway = self.gateway
-        turn = gateway.turn(ticket)
-        wait = gateway.settings.longest_wait - (gateway.now() - self.arrival)
-        timer = gateway.loop.call_later(max(0.0, wait), gateway.give_up, ticket)
-        try:
-            backend = await turn
-        finally:
-            timer.cancel()
+        backend = gateway.at_once(ticket)
+        if backend is None:
+            turn = gateway.turn(ticket)
+            wait = gateway.settings.longest_wait - (gateway.now() - self.arrival)
+            timer = gateway.loop.call_later(max(0.0, wait), gateway.give_up, ticket)
+            try:
+                backend = await turn
+            finally:
+                timer.cancel()
         if backend is None:
             raise Refused(
                 failure(504, "the request waited too long for its turn", retry_after=gateway.dispatcher.drain_seconds),
@@ -212,8 +218,14 @@ class Life:
         if self.gateway.journal is not None:
             self.gateway.journal.accepted(self._row())
 
-    async def _watch_client(self) -> None:
+    def _watch(self) -> None:
         """A client that goes away takes its request with it, at once."""
+        if self._connection is not None:
+            self._connection.tell(self.leave)
+        else:  # another server than ours
+            self._watching = asyncio.create_task(self._watch_client())
+
+    async def _watch_client(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
         self.leave()
@@ -313,8 +325,10 @@ class Life:
 
     def _end(self) -> None:
         """Give everything back that is still held."""
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._connection is not None:
+            self._connection.tell(None)
+        elif self._watching is not None:
+            self._watching.cancel()
         gateway, ticket, now = self.gateway, self.ticket, self.gateway.now()
         if ticket is not None:
             self.ticket = None

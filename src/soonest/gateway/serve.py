@@ -88,7 +88,9 @@ async def _until_asked(gateway: Gateway, listening: socket.socket) -> int:
     serving = await server.start(listening)
     say_ready(listening, policy=gateway.settings.policy, mode=gateway.settings.mode)
     await asked.wait()
+    impatience = asyncio.get_running_loop().call_later(gateway.settings.drain_timeout, end_now)
     await gateway.drain()
     await server.end(serving)
+    impatience.cancel()
     await gateway.stop()
     return 0

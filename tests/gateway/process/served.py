@@ -40,9 +40,13 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(*flags, status=0):
-    """The gateway once it takes requests; at the end it drains and must end with `status`, unless it ended before."""
-    command = [sys.executable, "-m", "soonest", "serve", "--port", "0", *flags]
+def serving(*flags, status=0, through=None):
+    """The gateway once it takes requests; at the end it drains and must end with `status`, unless it ended before.
+
+    `through` is a program that starts it.
+    """
+    words = ["-m", "soonest", "serve"] if through is None else ["-c", through]
+    command = [sys.executable, *words, "--port", "0", *flags]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         served = Served("", process, log)

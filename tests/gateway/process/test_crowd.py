@@ -41,8 +41,11 @@ def engine():
 @pytest.mark.slow
 @pytest.mark.usefixtures("many_files")
 def test_ten_thousand_wait_and_all_are_answered(engine):
-    flags = ("--in-flight", "1", "--policy", "shortest", "--journal", "none", "--max-waiting", str(WAITING))
-    with serving("--engine", engine, *flags, "--log-share", "0") as gateway, contextlib.ExitStack() as open_ones:
+    flags = ("--in-flight", "1", "--policy", "fcfs", "--predictor", "constant", "--journal", "none", "--log-share", "0")
+    with (
+        serving("--engine", engine, *flags, "--max-waiting", str(WAITING)) as gateway,
+        contextlib.ExitStack() as open_ones,
+    ):
         port = int(gateway.url.rpartition(":")[2])
 
         def sent(tokens, fault=b""):

@@ -24,6 +24,7 @@ class PriorityClass:
         self._waiting: dict[int, Entry] = {}
         self._arrivals: list[tuple[float, int]] = []
         self._tenants: dict[str, Lanes] = {}
+        self._spare: Lanes | None = None
         self._spent: dict[str, float] = {}
         self._virtual = 0.0
         self._mean = 1.0
@@ -43,7 +44,7 @@ class PriorityClass:
         tenant = self._tenant(entry)
         self._tenants[tenant].remove(entry)
         if self.queue.weights is not None and not len(self._tenants[tenant]):
-            del self._tenants[tenant]
+            self._spare = self._tenants.pop(tenant)
         if len(self._arrivals) > 2 * len(self._waiting) + 64:
             self._arrivals = [(e.request.arrival, e.sequence) for e in self._waiting.values()]
             heapq.heapify(self._arrivals)
@@ -115,7 +116,8 @@ class PriorityClass:
     def _lanes(self, entry: Entry) -> Lanes:
         tenant = self._tenant(entry)
         if tenant not in self._tenants:
-            self._tenants[tenant] = Lanes(self.queue.policy)
+            empty, self._spare = self._spare, None
+            self._tenants[tenant] = Lanes(self.queue.policy) if empty is None else empty
             self._tenants[tenant].reorder(self.queue.now, self._mean)
             self._spent[tenant] = max(self._spent.get(tenant, 0.0), self._virtual)  # whoever comes back saved nothing
         return self._tenants[tenant]

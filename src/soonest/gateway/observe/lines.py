@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import sys
 import traceback
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 from zlib import crc32
 
@@ -21,6 +23,8 @@ LOGGER = "soonest.gateway"
 LONGEST_WORD = 128
 FACTS = "facts"
 """The attribute of a log record that holds what a line knows beside its message."""
+SIMPLE = re.compile(r"[!#-<>-\[\]-~]+")
+"""Printable ASCII without blanks, quotes, = and the backslash."""
 ENCODE = json.JSONEncoder(default=str).encode
 log = logging.getLogger(LOGGER)
 
@@ -152,7 +156,12 @@ def _error(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}Z"
+
+
+@lru_cache(4)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "")
 
 
 def _ms(seconds: float) -> float | None:
@@ -167,5 +176,4 @@ def _word(text: str) -> str:
 def _shown(value: object) -> str:
     """A value as it is, or in quotes where it would look like something else."""
     text = str(value)
-    simple = text.isascii() and text.isprintable() and not set(text) & set(' "=\\')
-    return text if simple and text else json.dumps(text)
+    return text if SIMPLE.fullmatch(text) else json.dumps(text)

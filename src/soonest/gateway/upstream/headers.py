@@ -67,14 +67,18 @@ def request_headers(
 
 def response_headers(response: ClientResponse) -> Headers:
     """What the client is sent, names in lower case; the length stays, since the bytes do."""
-    raw = [(name.lower(), value) for name, value in response.raw_headers]
-    dropped = HOP_BY_HOP | _named(raw)
-    if response.headers.get("Transfer-Encoding"):
-        dropped |= {b"content-length"}
-    return [(name, value) for name, value in raw if name not in dropped]
-
-
-def _named(headers: Headers) -> frozenset[bytes]:
-    """Headers that `Connection` names as its own."""
-    found = [value for name, value in headers if name == b"connection"]
-    return frozenset(word.strip().lower() for value in found for word in value.split(b",")) if found else frozenset()
+    said, named, counted = [], b"", False
+    for written, value in response.raw_headers:
+        name = written.lower()
+        if name == b"connection":
+            named += b"," + value
+        elif name == b"transfer-encoding":
+            counted = counted or bool(value)
+        elif name not in HOP_BY_HOP:
+            said.append((name, value))
+    if counted:
+        said = [pair for pair in said if pair[0] != b"content-length"]
+    if named not in PLAIN:
+        own = {word.strip().lower() for word in named.split(b",")}
+        said = [pair for pair in said if pair[0] not in own]
+    return said

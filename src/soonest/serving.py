@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import signal
 import socket
@@ -21,6 +22,42 @@ LEAVING: Final = "soonest.leaving"
 """Of an ASGI scope's extensions: a `Connection` that tells whoever serves it when its client has gone."""
 
 
+HEAD: Final = b"HTTP/1."
+
+
+class Joined:
+    """A transport that sends an answer's head together with what is written next: one call, one segment.
+
+    Where nothing follows at once, the head goes alone.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop, self._head = transport, loop, b""
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep if it is a head."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(HEAD):
+            self._head = data
+            self._loop.call_soon(self._send_head)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """When all is sent."""
+        self._send_head()
+        self._transport.close()
+
+    def _send_head(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Connection(HttpToolsProtocol):
     """A connection that ends when its client does not take what it is sent for `patience` seconds.
 
@@ -33,10 +70,20 @@ class Connection(HttpToolsProtocol):
     _leave: Callable[[], None] | None = None
     _lost = False
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client."""
+        super().connection_made(transport)
+        self.transport = Joined(transport, self.loop)  # type: ignore[assignment]
+
     def on_message_begin(self) -> None:
         """A request comes."""
         super().on_message_begin()
         self.scope["extensions"] = {LEAVING: self}  # type: ignore[dict-item]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the request that came last is here."""
+        return self.cycle is not None and not self.cycle.more_body
 
     def tell(self, leave: Callable[[], None] | None) -> None:
         """Call `leave` once when the client has gone, perhaps before now; `None`: nobody wants to know any more."""
@@ -48,6 +95,8 @@ class Connection(HttpToolsProtocol):
         """The client has gone."""
         super().connection_lost(exc)
         self._lost = True
+        if self._stuck is not None:
+            self._stuck.cancel()
         if self._leave is not None:
             self._leave()
 
@@ -95,6 +144,10 @@ class Server(uvicorn.Server):
             await asyncio.sleep(0.005)
         return serving
 
+    def cut_off(self) -> None:
+        """Wait for nobody any more."""
+        self.force_exit = True
+
     async def end(self, serving: asyncio.Task[None]) -> None:
         """Take no more, and let the connections close."""
         self.should_exit = True
@@ -121,6 +174,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run a server's main coroutine, on uvloop where it is installed; its exit status."""
+    gc.freeze()  # what is loaded by now stays: the collector need not look at it again
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

@@ -64,7 +64,7 @@ def test_a_client_that_leaves_the_queue_never_reaches_the_engine():
 def test_a_client_that_stops_reading_is_ended():
     with fake_engine(slots=1) as fake, running(fake.url, in_flight=1, client_timeout=1.0) as gateway:
         slow = connection(gateway.url, chat(100_000, stream=True))
-        until(lambda: gateway.call(lambda: gateway.gateway.metrics.of("m").success.counts.get("abort")) == 1, 20)
+        until(lambda: gateway.call(lambda: gateway.gateway.series("m").success.counts.get("abort")) == 1, 20)
         until(gateway.idle)
         slow.close()
 

@@ -50,7 +50,7 @@ def babbles(prompts):
 
 def said_of(gateway):
     """Fallbacks by reason."""
-    return dict(gateway.call(lambda: gateway.gateway.metrics.of("m").fallbacks.counts))
+    return dict(gateway.call(lambda: gateway.gateway.series("m").fallbacks.counts))
 
 
 @pytest.mark.parametrize("quick", [True, False])

@@ -146,7 +146,10 @@ def serve(
     log_share: Annotated[
         float, option("Share of finished requests that get a line; failed ones always do.", MEMORY, "--log-share")
     ] = 1.0,
-    slots: Annotated[int, option("Of the engine that is started: requests that run at once.", ENGINES, "--slots")] = 8,
+    slots: Annotated[
+        int | None,
+        option("Of the engine that is started: requests that run at once; 8 unless set.", ENGINES, "--slots"),
+    ] = None,
     memory: Annotated[
         int | None, option("Of the engine that is started: KV cache in tokens.", ENGINES, "--memory", "-m")
     ] = None,
@@ -177,6 +180,12 @@ def serve(
 
     if engine and model is not None:
         raise SettingsError("give a MODEL to start an engine with, or --engine URL for one that runs, not both")
+    if engine and not slots is memory is threads is None:
+        raise SettingsError(
+            "--slots, --memory and --threads are of an engine that is started: leave out --engine, or them"
+        )
+    if host not in {"127.0.0.1", "::1", "localhost"} and keys is None:
+        typer.echo(f"soonest: whoever reaches {host} may use this gateway: set --keys", err=True)
     ours = None if engine else _free_url()
     settings = Settings(
         engines=tuple(engine) if ours is None else (ours,),
@@ -240,12 +249,14 @@ def _journal_file() -> str:
     return str(folder / "journal.db")
 
 
-def _child(url: str, model: str | None, policy: str, slots: int, memory: int | None, threads: int | None) -> Child:
+def _child(
+    url: str, model: str | None, policy: str, slots: int | None, memory: int | None, threads: int | None
+) -> Child:
     """Our own engine, on a port that it keeps when it is started again."""
     from soonest.engines.child import Child
 
     words = [model] if model else []
-    words += ["--port", url.rpartition(":")[2], "--policy", policy, "--slots", str(slots)]
+    words += ["--port", url.rpartition(":")[2], "--policy", policy, "--slots", str(8 if slots is None else slots)]
     words += ["--memory", str(memory)] if memory is not None else []
     return Child(words + (["--threads", str(threads)] if threads is not None else []))
 

@@ -16,6 +16,7 @@ from soonest import __version__
 from soonest.core import PolicyError, Rules
 from soonest.core.policy import reserves_estimate
 from soonest.gateway.access import KeysError
+from soonest.gateway.observe.series import OTHER
 from soonest.gateway.queueing import Dispatcher, Forecasting, InFlight, Place, PromptTokens
 from soonest.gateway.settings import SettingsError
 from soonest.gateway.upstream import Engine
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from soonest.gateway.journal import Journal
     from soonest.gateway.journal.savings import Savings
     from soonest.gateway.life import Life
-    from soonest.gateway.observe import Metrics, RequestLog, Traces
+    from soonest.gateway.observe import Metrics, RequestLog, Series, Traces
     from soonest.gateway.queueing import Ticket
     from soonest.gateway.settings import Settings
     from soonest.gateway.upstream import Client, EngineState
@@ -42,6 +43,8 @@ SWEEP_EVERY: Final = 1.0
 NO_ANSWER: Final = 502
 CLASS: Final = 1 << 40
 """Steps of an engine's priority field between two priority classes."""
+MOST_CLASSES: Final = 1 << 20
+"""In either direction: an engine's field has 64 bits."""
 STEPS_A_UNIT: Final = 1000
 """Ranks are numbers with fractions, an engine's priorities are whole."""
 log = logging.getLogger("soonest.gateway")
@@ -51,7 +54,7 @@ class Backend:
     """An engine with its place in the dispatcher, and the limit on what is in flight there."""
 
     def __init__(self, engine: Engine, limit: int | None, *, learns: bool) -> None:
-        self.engine, self.name = engine, engine.root
+        self.engine, self.name = engine, engine.root  # settings refuse URLs with a password
         self.in_flight = InFlight() if learns else None
         self.noted: int | None = None
         """The limit that the journal knows of."""
@@ -111,6 +114,8 @@ class Gateway:
         self.forecasting = Forecasting(predictor, settings.forecast_budget)
         self.counting = PromptTokens()
         self.draining = False
+        self.held_bytes = 0
+        self._served: set[str] = set()
         self.lives: set[Life] = set()
         self._reserves = gate and reserves_estimate(policy)
         self._turns: dict[Ticket, asyncio.Future[Backend | None]] = {}
@@ -124,6 +129,13 @@ class Gateway:
         await self.client.open()
         await asyncio.gather(*(self._look(backend) for backend in self.backends.values()))
         self._note()
+        for backend in self.backends.values():
+            if backend.in_flight is not None and backend.place.up and not backend.engine.dialect.metrics:
+                log.warning(
+                    "engine %s tells no metrics: at most %d requests are in flight there; give --in-flight",
+                    backend.name,
+                    backend.in_flight.limit,
+                )
         self._tasks = [asyncio.create_task(self._watch(backend)) for backend in self.backends.values()]
         self._tasks.append(asyncio.create_task(self._sweep()))
         if self.savings is not None:
@@ -188,8 +200,6 @@ class Gateway:
     def new_id(self) -> str:
         """An id for a request whose client gave none."""
         return f"{self._prefix}-{next(self._ids):x}"
-
-    next_id = new_id
 
     def at_once(self, ticket: Ticket) -> Backend | None:
         """The engine of a ticket that need not wait: there is room for all who are here, so their order is one.
@@ -270,6 +280,9 @@ class Gateway:
 
     async def prompt_tokens(self, prompt: Prompt, fields: Mapping[str, Any]) -> int:
         """As the engine counts them where memory depends on it, else an estimate."""
+        ids = fields.get("prompt")
+        if isinstance(ids, list) and ids and all(type(token) is int for token in ids):
+            return len(ids)
         if self._reserves and self.settings.tokenize:
             for backend in self.backends.values():
                 if backend.place.up and (counted := await backend.engine.tokenize(fields)) is not None:
@@ -290,21 +303,30 @@ class Gateway:
             if not forecast.known:
                 entry = replace(entry, expected=mean, estimate=max(1, round(mean)))
             rank = round(STEPS_A_UNIT * self.policy.rank(entry).base)
-            rank = max(-CLASS // 2, min(rank, CLASS // 2)) + CLASS * entry.request.priority
+            first = max(-MOST_CLASSES, min(entry.request.priority, MOST_CLASSES))
+            rank = max(-CLASS // 2, min(rank, CLASS // 2)) + CLASS * first
             added["priority"] = (dialect.priority_sign or 1) * rank
         return added
+
+    def series(self, model: str) -> Series:
+        """The metrics of a model; names that no engine serves share one, so that clients cannot invent labels."""
+        served = self._served
+        return self.metrics.of(model if not served or model in served else OTHER)
 
     async def _watch(self, backend: Backend) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            await self._look(backend)
+            try:
+                await self._look(backend)
+            except Exception:  # an engine that answers nonsense is looked at again
+                log.exception("looking at engine %s failed", backend.name)
 
     async def _look(self, backend: Backend) -> None:
         """Ask an engine how it is, and adjust to it what is sent there."""
         engine, place = backend.engine, backend.place
-        await engine.detect()
         await look(engine, self.now)
         self._judge(backend)
+        self._served |= set(engine.models)
         state = engine.last
         if state is not None:
             if self._reserves and state.blocks and state.block_size:
@@ -338,7 +360,7 @@ class Gateway:
             generated = {}
             for life in list(self.lives):
                 if life.ticket is not None and life.ticket.place is not None:
-                    generated[life.id] = life.ticket.entry.generated
+                    generated[life.key] = life.ticket.entry.generated
             self.forecasting.running(generated)
 
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from soonest.gateway.access import Denied, TooMany
 from soonest.gateway.wire import Failure, failure
+from soonest.serving import LEAVING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soonest.gateway.access import Caller
     from soonest.gateway.gateway import Gateway
+    from soonest.serving import Connection
 
 LONGEST_ID: Final = 128
 
@@ -56,7 +58,11 @@ async def read_body(gateway: Gateway, scope: Mapping[str, Any], receive: Any) ->
     length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if length.isdigit() and int(length) > limit:
         raise too_large(limit)
-    message = await _part(gateway, receive)
+    connection: Connection | None = scope.get("extensions", {}).get(LEAVING)
+    at_hand = connection is not None and connection.whole
+    message = await (receive() if at_hand else _part(gateway, receive))
+    if message["type"] == "http.disconnect":
+        raise Gone
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         return body
@@ -64,6 +70,8 @@ async def read_body(gateway: Gateway, scope: Mapping[str, Any], receive: Any) ->
     deadline = gateway.now() + gateway.settings.client_timeout
     while message.get("more_body", False) and size <= limit:
         message = await _part(gateway, receive, deadline - gateway.now())
+        if message["type"] == "http.disconnect":
+            raise Gone
         parts.append(message.get("body", b""))
         size += len(parts[-1])
     if size > limit:
@@ -78,7 +86,8 @@ def too_large(limit: int) -> Refused:
 
 async def say(send: Any, answer: Failure, request: str) -> None:
     """Send an error of ours, when nothing was said yet."""
-    headers = [*answer.headers, (b"x-request-id", request.encode())]
+    headers = [pair for pair in answer.headers if pair[0] != b"x-request-id"]
+    headers.append((b"x-request-id", request.encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
@@ -89,6 +98,4 @@ async def _part(gateway: Gateway, receive: Any, seconds: float | None = None) ->
             message: dict[str, Any] = await receive()
     except TimeoutError:
         raise Refused(failure(408, "the body did not come in time"), "read_timeout") from None
-    if message["type"] == "http.disconnect":
-        raise Gone
     return message

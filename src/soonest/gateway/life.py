@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from soonest.core import Forecast, ForecastError, Outcome, Prompt, Record, Request
@@ -32,6 +33,10 @@ NAN: Final = math.nan
 HINT: Final = "soonest_forecast"
 HINT_FIELDS: Final = ("vllm_xargs", "custom_params")
 MOST_ATTEMPTS: Final = 3
+MOST_HELD: Final = 1 << 30
+"""Bytes of bodies that wait or run, all together."""
+LONGEST_NAME: Final = 128
+log = logging.getLogger("soonest.gateway")
 NOTHING: Final = Made(Forecast.unknown(1), 0.0)
 NOBODY: Final = Request("", 0.0, 0)
 SILENCE: Final = Prompt(())
@@ -48,7 +53,7 @@ class Said:
 
 
 class Life:
-    """One request to a scheduled path, as an ASGI call.
+    """One request to a scheduled path, as an ASGI call. `id` is its client's word, `key` is unlike any other's.
 
     It owns what the request holds, a caller's place, a place in the queue or at an engine, and gives each back exactly
     once, in `_end`, however the request ends.
@@ -57,7 +62,7 @@ class Life:
     def __init__(self, gateway: Gateway, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         self.gateway, self.scope, self.receive, self.send = gateway, scope, receive, send
         self.arrival, self.wall = gateway.now(), time.time()
-        self.id = request_id(gateway, scope)
+        self.id, self.key = request_id(gateway, scope), gateway.new_id()
         self.raw = b""
         self.fields: dict[str, Any] = {}
         self.prompt, self.made, self.request = SILENCE, NOTHING, NOBODY
@@ -74,6 +79,8 @@ class Life:
         self._watching: asyncio.Task[None] | None = None
         self._connection: Connection | None = scope.get("extensions", {}).get(LEAVING)
         self._gone = False
+        self._may_wait = gateway.settings.longest_wait
+        self._held = 0
 
     async def run(self) -> None:
         """From the first byte to the last; never raises but for a cancellation from outside."""
@@ -87,6 +94,11 @@ class Life:
             await say(self.send, refused.answer, self.id)
         except Gone:
             self.outcome = Outcome.CANCELLED
+        except Exception:
+            log.exception("request %s failed", self.id)
+            if not self.status:
+                self.status = 500
+                await say(self.send, failure(500, "the gateway failed at this request"), self.id)
         except asyncio.CancelledError:
             if not self._gone:
                 raise
@@ -99,7 +111,7 @@ class Life:
     @property
     def series(self) -> Series:
         """The metrics of the model that was asked for."""
-        return self.gateway.metrics.of(self.prompt.model)
+        return self.gateway.series(self.prompt.model)
 
     @property
     def streams(self) -> bool:
@@ -111,11 +123,17 @@ class Life:
         gateway = self.gateway
         caller = self.caller = let_in(gateway, self.scope, self.arrival)
         self.raw = await read_body(gateway, self.scope, self.receive)
+        if gateway.held_bytes + len(self.raw) > MOST_HELD:
+            raise Refused(failure(429, "the queue is full", retry_after=gateway.retry_seconds), "queue_bytes")
+        self._held = len(self.raw)
+        gateway.held_bytes += self._held
         try:
             self.fields = read(self.raw)
         except BadBody as error:
             raise Refused(failure(400, str(error)), "body") from None
-        prompt = Prompt.from_body(self.fields, id=self.id, tenant=caller.tenant)
+        prompt = Prompt.from_body(self.fields, id=self.key, tenant=caller.tenant)
+        if len(prompt.model) > LONGEST_NAME:
+            prompt = replace(prompt, model=prompt.model[:LONGEST_NAME])
         self.prompt = prompt
         if gateway.traces is not None:
             operation = CHAT if "messages" in self.fields else COMPLETION
@@ -124,7 +142,7 @@ class Life:
         tokens = await gateway.prompt_tokens(prompt, self.fields)
         self.choices = self._choices()
         self.request = Request(
-            id=gateway.next_id(),
+            id=self.key,
             arrival=self.arrival,
             prompt_tokens=tokens,
             max_tokens=prompt.max_tokens,
@@ -161,7 +179,7 @@ class Life:
     def _choices(self) -> int:
         """Answers that the engine makes for it: `n`, of each prompt if there are several."""
         asked = self.fields.get("n")
-        n = asked if type(asked) is int and 1 <= asked <= MOST_CHOICES else 1
+        n = min(asked, MOST_CHOICES) if type(asked) is int and asked >= 1 else 1
         prompts = self.fields.get("prompt")
         several = isinstance(prompts, list) and prompts and isinstance(prompts[0], (str, list))
         return min(n * (len(prompts) if several and prompts else 1), MOST_CHOICES)
@@ -194,12 +212,13 @@ class Life:
         backend = gateway.at_once(ticket)
         if backend is None:
             turn = gateway.turn(ticket)
-            wait = gateway.settings.longest_wait - (gateway.now() - self.arrival)
-            timer = gateway.loop.call_later(max(0.0, wait), gateway.give_up, ticket)
+            timer = gateway.loop.call_later(self._may_wait, gateway.give_up, ticket)
+            began = gateway.now()
             try:
                 backend = await turn
             finally:
                 timer.cancel()
+                self._may_wait = max(0.0, self._may_wait - (gateway.now() - began))
         if backend is None:
             raise Refused(
                 failure(504, "the request waited too long for its turn", retry_after=gateway.dispatcher.drain_seconds),
@@ -216,7 +235,7 @@ class Life:
             self.trace.forecast(self.made.forecast)
             self.trace.admitted(self.admitted - self.arrival)
         if self.gateway.journal is not None:
-            self.gateway.journal.accepted(self._row())
+            self.gateway.journal.accepted(self._row(), self.key)
 
     def _watch(self) -> None:
         """A client that goes away takes its request with it, at once."""
@@ -258,7 +277,7 @@ class Life:
             cut = said.finish_reason == "length"
             gateway.forecasting.learn(self.prompt, round(said.tokens / self.choices), censored=cut)
         self._observe(now)
-        return None if gateway.journal is None else gateway.journal.finished(self._row(now))
+        return None if gateway.journal is None else gateway.journal.finished(self._row(now), self.key)
 
     def _observe(self, now: float) -> None:
         """Metrics, the log line and the span."""
@@ -330,6 +349,9 @@ class Life:
         elif self._watching is not None:
             self._watching.cancel()
         gateway, ticket, now = self.gateway, self.ticket, self.gateway.now()
+        gateway.held_bytes -= self._held
+        if self.caller is not None:
+            gateway.access.leave(self.caller)
         if ticket is not None:
             self.ticket = None
             gateway.dropped(ticket)
@@ -337,8 +359,6 @@ class Life:
                 gateway.forecasting.learn(self.prompt, round(self.said.tokens / self.choices), censored=True)
             self._observe(now)
             if gateway.journal is not None and not math.isnan(self.admitted):
-                gateway.journal.finished(self._row(now))
-        if self.caller is not None:
-            gateway.access.leave(self.caller)
+                gateway.journal.finished(self._row(now), self.key)
         if self.trace is not None:
             self.trace.end(self._record(now))

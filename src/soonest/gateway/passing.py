@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from soonest.gateway.intake import Gone, Refused, let_in, read_body, request_id, say
 from soonest.gateway.upstream import BROKEN, EngineError, response_headers
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soonest.gateway.gateway import Backend, Gateway
+
+
+NO_ANSWER: Final = "the engine gave no answer"
+log = logging.getLogger("soonest.gateway")
 
 
 class Passing:
@@ -38,7 +43,7 @@ class Passing:
             with suppress(asyncio.CancelledError):
                 await passing
         except Refused as refused:
-            gateway.metrics.of("").rejected(refused.reason)
+            gateway.series("").rejected(refused.reason)
             await say(send, refused.answer, name)
         except Gone:
             pass
@@ -58,7 +63,9 @@ class Passing:
         gateway, engine, begun = self.gateway, backend.engine, False
         headers = gateway.access.forwarded(scope["headers"])
         try:
-            response = await engine.request(scope["method"], target(scope), headers, body, request_id=name)
+            response = await engine.request(
+                scope["method"], target(scope), headers, body, request_id=name, judged=False
+            )
             try:
                 begun = True
                 said = [pair for pair in response_headers(response) if pair[0] != b"x-request-id"]
@@ -69,11 +76,13 @@ class Passing:
             finally:
                 response.close()
         except EngineError as error:
-            raise Refused(failure(502, str(error), retry_after=gateway.retry_seconds), "engine_failed") from None
+            log.warning("%s", error)
+            raise Refused(failure(502, NO_ANSWER, retry_after=gateway.retry_seconds), "engine_failed") from None
         except BROKEN:
             if not begun:
                 raise Refused(failure(502, "the engine broke off"), "engine_failed") from None
             return  # the client sees that its answer is not whole
+        engine.breaker.succeeded()
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Final
 
-from soonest.gateway.passing import target
-from soonest.gateway.upstream import BROKEN, EngineError, response_headers
+from soonest.gateway.passing import NO_ANSWER, target
+from soonest.gateway.upstream import BROKEN, EngineError, EngineTimeoutError, response_headers
 from soonest.gateway.wire import Events, Failure, failure, in_stream, read_answer, splice
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ OVERLOADED: Final = frozenset({502, 503})
 """What an engine, or something before it, says when it cannot answer now; another engine may."""
 INCLUDE_USAGE: Final = ("stream_options", "include_usage")
 TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
+log = logging.getLogger("soonest.gateway")
 DROPPED: Final = frozenset({b"content-length", b"x-request-id"})
 
 
@@ -41,7 +43,9 @@ class Relay:
                 "POST", target(life.scope), headers, self._body(), request_id=life.id, readable=True
             )
         except EngineError as error:
-            return failure(502, str(error), retry_after=life.gateway.retry_seconds)
+            log.warning("%s", error)  # its address is not for clients
+            said = "the engine took too long to answer" if isinstance(error, EngineTimeoutError) else NO_ANSWER
+            return failure(502, said, retry_after=life.gateway.retry_seconds)
         try:
             if response.status in OVERLOADED:
                 return Failure(response.status, self._headers(response), await response.read())
@@ -93,7 +97,7 @@ class Relay:
             async for data in response.content.iter_any():
                 out = events.feed(data)
                 self._heard(events)
-                if events.done and life.gateway.strict:
+                if (events.done and life.gateway.strict) or response.content.at_eof():
                     held += out
                 elif out:
                     if not told:
@@ -108,15 +112,23 @@ class Relay:
         self._heard(events)
         if not told:
             await self._start(response)
-        if broken:
-            self.backend.engine.breaker.failed(life.gateway.now())
-            tail += in_stream(broken, 502)
-        else:
-            self._learned(events.usage, events.finish)
-            if (events.done or events.finish is not None) and not events.failed:
-                await self._tell()
+        tail += await self._ended(events, broken)
         await life.write(tail, more=False)
         return None
+
+    async def _ended(self, events: Events, broken: str) -> bytes:
+        """What a stream's end means, and what is added to it: an error where it ended too soon."""
+        breaker = self.backend.engine.breaker
+        if not broken:
+            self._learned(events.usage, events.finish)
+        if events.failed and not broken:
+            return b""  # the engine has told the client
+        if broken or not (events.done or events.finish is not None):
+            breaker.failed(self.life.gateway.now())
+            return in_stream(broken or "the engine ended before its answer did", 502)
+        breaker.succeeded()
+        await self._tell()
+        return b""
 
     async def _unread(self, response: ClientResponse) -> None:
         """Hand on a stream that is compressed although nobody asked for it: it teaches nothing."""
@@ -130,6 +142,8 @@ class Relay:
         """Hand an answer on in one piece; nothing was said yet if it breaks off."""
         life = self.life
         body = await response.read()
+        if response.status < 500:
+            self.backend.engine.breaker.succeeded()
         if response.status == 200:
             facts = read_answer(body)
             self._learned(facts.usage, facts.finish)

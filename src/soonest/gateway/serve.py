@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from soonest import __version__
 from soonest.gateway.access import Access
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from soonest.gateway.settings import Settings
     from soonest.predict import Predictor
 
+LAST_WORDS: Final = 0.5
+"""Seconds for what is said at the end."""
 log = logging.getLogger("soonest.gateway")
 
 
@@ -79,9 +81,13 @@ async def _until_asked(gateway: Gateway, listening: socket.socket) -> int:
         asked.set()
 
     def end_now() -> None:
-        server.force_exit = True
+        """Whoever still waits is told so; who runs is cut off."""
         for life in list(gateway.lives):
-            life.leave()
+            if life.ticket is not None and life.ticket.place is None:
+                gateway.give_up(life.ticket)
+            else:
+                life.leave()
+        asyncio.get_running_loop().call_later(LAST_WORDS, server.cut_off)
 
     on_signal(end, end_now)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload)

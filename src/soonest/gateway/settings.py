@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 from soonest.core.errors import SoonestError
 
@@ -62,12 +63,21 @@ class Settings:
         for url in self.engines:
             if not url.startswith(("http://", "https://")):
                 raise SettingsError(f"an engine is a URL such as http://127.0.0.1:8000, got {url!r}")
+            if "@" in urlsplit(url).netloc:
+                raise SettingsError("an engine's URL holds no user and password: set SOONEST_SERVE_ENGINE_KEY instead")
         if self.in_flight is not None and self.in_flight < 1:
             raise SettingsError(f"--in-flight must be at least 1, got {self.in_flight}")
         if self.mode == "priority" and self.in_flight is not None:
             raise SettingsError("--mode priority forwards at once: it has no --in-flight")
-        for name in ("longest_wait", "forecast_budget", "client_timeout", "connect_timeout", "drain_timeout"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"--{name.replace('_', '-')} must be seconds above 0, got {getattr(self, name)}")
+        times = {
+            "--max-wait": self.longest_wait,
+            "--forecast-budget": self.forecast_budget,
+            "--client-timeout": self.client_timeout,
+            "--connect-timeout": self.connect_timeout,
+            "--drain-timeout": self.drain_timeout,
+        }
+        for flag, seconds in times.items():
+            if not seconds > 0:
+                raise SettingsError(f"{flag} must be seconds above 0, got {seconds}")
         if self.most_waiting < 1 or self.body_limit < 1:
-            raise SettingsError("--most-waiting and --body-limit must be at least 1")
+            raise SettingsError("--max-waiting and --body-limit must be at least 1")

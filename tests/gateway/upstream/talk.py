@@ -42,7 +42,10 @@ async def answered(engine, method="POST", path="/v1/chat/completions", headers=H
     raw = body() if raw is None and method == "POST" else raw
     response = await engine.request(method, path, headers, raw, **options)
     async with response:
-        return response, await response.read()
+        whole = await response.read()
+    if response.status < 500:
+        engine.breaker.succeeded()
+    return response, whole
 
 
 async def until(truth, seconds=5.0):

@@ -107,26 +107,31 @@ class Journal:
         stuck = busy > 0 and time.monotonic() - busy > STUCK
         return not (self.failure or stuck) and self._thread.is_alive()
 
-    def accepted(self, row: Row) -> None:
-        """Note a request as it is admitted: after a crash its row tells that it got no answer."""
+    def accepted(self, row: Row, key: str = "") -> None:
+        """Note a request as it is admitted: after a crash its row tells that it got no answer.
+
+        `key` names it to `finished` where ids are clients' to choose, and so may come twice.
+        """
         place = self._next
         self._next = place + 1
-        self._places[row.id] = place
+        self._places[key or row.id] = place
         if self._queue.qsize() + self._backlog < self._most and self._closing is None:
             self._queue.put((place, row, None))
 
-    def finished(self, row: Row) -> asyncio.Future[bool] | None:
+    def finished(self, row: Row, key: str = "") -> asyncio.Future[bool] | None:
         """Note how a request ended, accepted before or not; with `strict`, a future of whether that is committed."""
-        place = self._places.pop(row.id, -1)
+        place = self._places.pop(key or row.id, -1)
         if place < 0:
             place = self._next
             self._next = place + 1
         future = asyncio.get_running_loop().create_future() if self.strict else None
+        if future is not None and not self.healthy:
+            future.set_result(False)  # nobody is kept waiting for a database that fails
         if self._queue.qsize() + self._backlog < self._most and self._closing is None:
-            self._queue.put((place, row, future))
+            self._queue.put((place, row, None if future is None or future.done() else future))
         else:
             self._refused += 1
-            if future is not None:
+            if future is not None and not future.done():
                 future.set_result(False)
         return future
 

@@ -69,6 +69,8 @@ class Savings:
             self._take(saved_by(await self._replay(self.url)), "")
         except NoReplayError as error:
             self._take(None, str(error))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._take(None, f"the replay failed: {type(error).__name__}")
 
     def _take(self, saved: Saved | None, reason: str) -> None:
         self.saved = saved

@@ -69,8 +69,8 @@ class Place:
     load_made: float = 0.0
 
     def has_room(self, choices: int) -> bool:
-        """Whether so many more may be in flight; an idle engine takes any request."""
-        return self.up and (self.limit is None or not self.in_flight or self.in_flight + choices <= self.limit)
+        """Whether so many more may be in flight; what is beyond the limit by itself counts as the limit."""
+        return self.up and (self.limit is None or self.in_flight + min(choices, self.limit) <= self.limit)
 
     @property
     def expected_tokens(self) -> float:
@@ -167,19 +167,10 @@ class Dispatcher:
         self._stop(ticket)
         self.queue.dropped(ticket.entry)
 
-    def elsewhere(self, ticket: Ticket) -> bool:
-        """Whether an engine takes requests that has not failed this one."""
-        return any(place.up and place.name not in ticket.failed for place in self.places)
-
     def again(self, ticket: Ticket) -> None:
-        """An attempt failed before it said anything: back into the queue, at its old place, for another engine.
-
-        Where there is no other, for the same.
-        """
+        """An attempt failed before it said anything: back into the queue at its old place, rather elsewhere."""
         if ticket.place is not None:
             ticket.failed.add(ticket.place.name)
-        if not self.elsewhere(ticket):
-            ticket.failed.clear()
         self._stop(ticket)
         ticket.entry.generated = 0
         self._wait(ticket)
@@ -225,15 +216,11 @@ class Dispatcher:
         ticket.place = None
 
     def _place_for(self, ticket: Ticket, now: float) -> Place | None:
-        """The engine with the least expected work of those that have room for it."""
-        fitting = [
-            place
-            for place in self.places
-            if place.name not in ticket.failed and place.has_room(ticket.choices) and self._fits(place, ticket, now)
-        ]
+        """The engine with the least expected work of those that have room for it; rather one that has not failed it."""
+        fitting = [p for p in self.places if p.has_room(ticket.choices) and self._fits(p, ticket, now)]
         if len(fitting) < 2:
             return fitting[0] if fitting else None
-        return min(fitting, key=lambda place: place.expected_tokens)
+        return min(fitting, key=lambda place: (place.name in ticket.failed, place.expected_tokens))
 
     def _room(self, request: Request) -> int:
         """The largest estimate that any engine has memory for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError)
 """What reading an answer raises when its engine dies on the way."""
 AUTOMATIC: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 LARGE: Final = 1 << 20  # bytes; larger bodies are handed over as a file, in parts
+STALE_SECONDS: Final = 0.25
 LONGEST_LINE: Final = 1 << 16  # bytes of one header
 
 reused: ContextVar[bool] = ContextVar("reused", default=False)
@@ -87,11 +89,13 @@ class Client:
         """Ask, and wait until the answer begins; raises `EngineError` if none does."""
         if self._pooled is None or self._fresh is None:
             raise EngineError("the client is not open")
+        begun = time.monotonic()
         try:
             try:
                 return await self._pooled.request(method, url, headers=headers, data=_data(body), allow_redirects=False)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if not _was_stale(error) or not isinstance(body, bytes | None):
+                late = time.monotonic() - begun > STALE_SECONDS  # an engine that died at work is not to do it twice
+                if late or not _was_stale(error) or not isinstance(body, bytes | None):
                     raise
                 return await self._fresh.request(method, url, headers=headers, data=_data(body), allow_redirects=False)
         except TimeoutError as error:

@@ -56,6 +56,7 @@ class Engine:
         self.root = url.rstrip("/").removesuffix("/v1").rstrip("/")
         self.dialect = dialect or OPENAI
         self.breaker = breaker or Breaker()
+        self.models: tuple[str, ...] = ()  # as it said when it was first asked
         self.last: EngineState | None = None
         self.read_at = -float("inf")  # when `last` was read, on the clock
         self._known = dialect is not None
@@ -98,12 +99,14 @@ class Engine:
         *,
         request_id: str = "",
         readable: bool = False,
+        judged: bool = True,
     ) -> ClientResponse:
         """Send a client's request on; returns when the answer's headers are there, raises `EngineError` if none come.
 
         `path` is as the client wrote it, query and all. Whoever gets the response must `release` it at its end and
         `close` it before: closing ends the connection, and so the engine's work. `readable` asks for an answer that
-        is not compressed.
+        is not compressed. Once the whole answer came well, tell the breaker; unless `judged`, its status says nothing
+        about the engine.
         """
         sent = request_headers(headers, request_id, readable=readable)
         try:
@@ -111,10 +114,8 @@ class Engine:
         except EngineError:
             self.breaker.failed(self._clock())
             raise
-        if response.status in UNABLE:
+        if judged and response.status in UNABLE:
             self.breaker.failed(self._clock())
-        else:
-            self.breaker.succeeded()
         return response
 
     def url(self, path: str) -> URL:
@@ -165,8 +166,10 @@ class Engine:
             return
         models = await self._fetch("GET", "/v1/models")
         listed = _member(models[1], "data") if models else None
-        first = listed[0] if isinstance(listed, list) and listed else None
-        owner = first.get("owned_by") if isinstance(first, dict) else None
+        rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+        self.models = tuple(name for row in rows if isinstance(name := row.get("id"), str))
+        first = rows[0] if rows else None
+        owner = first.get("owned_by") if first else None
         found = by_owner(owner) if isinstance(owner, str) else None
         if found is None:
             page = await self._ask("GET", "/metrics")

@@ -12,7 +12,7 @@ STORY, ANSWER = (
     "Write a long story about the sea and a ship, number ",
     "Answer yes or no and nothing else: is this even? ",
 )
-BUSY = 900
+BUSY, END = 900, "1"
 
 
 def history(folder):
@@ -23,13 +23,14 @@ def history(folder):
     return folder
 
 
-def ask(client, text, tokens, *, forecast=None, **more):
-    """A completion of exactly so many tokens, and when it ended."""
-    extra = {"ignore_eos": True, **({} if forecast is None else {"vllm_xargs": {"soonest_forecast": forecast}})}
+def ask(client, text, tokens, *, forecast=None, ends=False, **more):
+    """A completion of exactly so many tokens, and when it ended: at its limit, or by itself."""
+    extra = {"ignore_eos": True} if not ends else {"min_tokens": tokens - 1, "logit_bias": {END: 100}}
+    extra |= {} if forecast is None else {"vllm_xargs": {"soonest_forecast": forecast}}
     done = client.chat.completions.create(
         model="small",
         messages=[{"role": "user", "content": text}],
-        max_tokens=tokens,
+        max_tokens=BUSY if ends else tokens,
         temperature=0.0,
         extra_body=extra,
         **more,

@@ -9,10 +9,10 @@ import aiohttp
 CHAT = "/v1/chat/completions"
 
 
-def chat(tokens=5, fault="", **more):
+def chat(tokens=5, fault="", model="m", **more):
     """A body whose answer has so many tokens."""
     words = f"tokens={tokens}" + (f" fault={fault}" if fault else "")
-    return {"model": "m", "messages": [{"role": "user", "content": words}], **more}
+    return {"model": model, "messages": [{"role": "user", "content": words}], **more}
 
 
 async def ask(session, url, body, path=CHAT, **headers):

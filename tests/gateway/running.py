@@ -50,10 +50,9 @@ class Running:
                 await gateway.drain()
                 await server.end(serving)
                 await gateway.stop()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the test's own thread raises it
             self.failure = error
             self.started.set()
-            raise
 
     def call(self, function):
         """Run a function on the gateway's loop."""
@@ -92,3 +91,5 @@ def running(*engines, parts=None, **settings):
         made.loop.call_soon_threadsafe(made.stop.set)
         made.thread.join(20)
         assert not made.thread.is_alive()
+        if made.failure is not None:
+            raise made.failure

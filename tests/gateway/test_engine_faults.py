@@ -166,3 +166,47 @@ def test_every_other_path_is_passed_on():
         assert json.loads(body)["count"] > 0
         assert asking(b"{}", url=gateway.url, path="/v1/nothing?x=%2F")[0][0] == 404
         assert gateway.idle()
+
+
+def test_an_engine_that_dies_in_the_middle_again_and_again_is_taken_out():
+    with fake_engine(step_ms=1) as fake, running(fake.url) as gateway:
+        for _ in range(3):
+            asking(chat(20, "die:3", stream=True), url=gateway.url)
+        assert asking(chat(2), url=gateway.url)[0][0] == 503
+        until(lambda: gateway.call(lambda: gateway.gateway.up), 20)
+        assert asking(chat(2), url=gateway.url)[0][0] == 200
+
+
+def test_one_whose_retry_waits_blocks_nobody():
+    with (
+        fake_engine(step_ms=1) as bad,
+        fake_engine(step_ms=1) as good,
+        running(bad.url, good.url, in_flight=1) as gateway,
+    ):
+        bodies = [chat(5, "status:503"), *[chat(5)] * 10]
+        statuses = [answer[0] for answer in asking(*bodies, url=gateway.url)]
+        assert statuses[1:] == [200] * 10
+        until(gateway.idle)
+
+
+@pytest.mark.parametrize("priority", [1, -1, 20_000_000, -(1 << 62), 1 << 62, 10**30])
+def test_any_number_may_stand_in_the_priority_field(priority):
+    with (
+        fake_engine(priority=True) as fake,
+        running(fake.url, policy="shortest", mode="priority", in_flight=None) as gateway,
+    ):
+        assert asking(chat(2, priority=priority), url=gateway.url)[0][0] == 200
+
+
+def test_names_that_clients_invent_become_no_labels():
+    with fake_engine() as fake, running(fake.url) as gateway:
+        asking(*[chat(1, model=f"invented-{i}") for i in range(30)], chat(1, model="fake"), url=gateway.url)
+        said = gateway.call(lambda: gateway.gateway.metrics.render()[0]).decode()
+        assert "invented" not in said
+        assert 'model_name="fake"' in said
+
+
+def test_more_choices_than_any_engine_runs_are_a_large_request_not_a_small_one():
+    with fake_engine() as fake, running(fake.url) as gateway:
+        asking(chat(1, n=2000), url=gateway.url)
+        until(gateway.idle)

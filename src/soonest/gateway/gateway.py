@@ -111,7 +111,7 @@ class Gateway:
             overdue_every=settings.overdue_every,
             weights=access.weights,
         )
-        self.forecasting = Forecasting(predictor, settings.forecast_budget)
+        self.forecasting = Forecasting(predictor, settings.forecast_budget, log)
         self.counting = PromptTokens()
         self.draining = False
         self.held_bytes = 0
@@ -242,6 +242,11 @@ class Gateway:
         self._turns.pop(ticket, None)
         self.dispatcher.dropped(ticket)
         self.wake()
+
+    def failed(self, backend: Backend) -> None:
+        """An engine broke off an answer."""
+        backend.engine.breaker.failed(self.now())
+        self._judge(backend)
 
     def may_try_again(self, ticket: Ticket, backend: Backend, problem: Failure) -> bool:
         """Whether it makes sense to ask again: another engine, or the same if it gave no answer at all."""

@@ -56,7 +56,7 @@ class Relay:
                 return await self._stream(response)
             return await self._whole(response)
         except BROKEN as error:
-            engine.breaker.failed(life.gateway.now())
+            life.gateway.failed(self.backend)
             return failure(502, broke_off(error), retry_after=life.gateway.retry_seconds)
         finally:
             if response.content.at_eof():
@@ -118,15 +118,14 @@ class Relay:
 
     async def _ended(self, events: Events, broken: str) -> bytes:
         """What a stream's end means, and what is added to it: an error where it ended too soon."""
-        breaker = self.backend.engine.breaker
         if not broken:
             self._learned(events.usage, events.finish)
         if events.failed and not broken:
             return b""  # the engine has told the client
         if broken or not (events.done or events.finish is not None):
-            breaker.failed(self.life.gateway.now())
+            self.life.gateway.failed(self.backend)
             return in_stream(broken or "the engine ended before its answer did", 502)
-        breaker.succeeded()
+        self.backend.engine.breaker.succeeded()
         await self._tell()
         return b""
 

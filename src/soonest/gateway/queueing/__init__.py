@@ -2,8 +2,8 @@
 
 from soonest.gateway.queueing.counting import PromptTokens
 from soonest.gateway.queueing.dispatcher import GIVES, Dispatcher, Place, QueueFull, Ticket
-from soonest.gateway.queueing.forecasting import Forecasting, Made
 from soonest.gateway.queueing.in_flight import InFlight
+from soonest.predict import Forecasting, Made
 
 __all__ = [
     "GIVES",

@@ -2,13 +2,16 @@
 
 import asyncio
 import math
+import subprocess
 import sys
+import time
 
 import pytest
 
-from soonest.bench import Answer, Comparison, Contender, Endpoint, Plan, Ran
+from soonest.bench import Answer, Comparison, Contender, Endpoint, Load, Plan, Ran
 from soonest.bench.printing import flat, oracle_gains, oracle_shares, remarks, report
-from soonest.bench.servers import serving
+from soonest.bench.probe import UNDER_WAY
+from soonest.bench.servers import CHILD, serving
 from soonest.core import SoonestError
 from soonest.data import sample
 from soonest.report import NOTHING_QUEUED, to_markdown
@@ -90,8 +93,8 @@ def test_both_see_the_same_calls_at_the_same_times_in_each_repetition(measured):
 
 def test_the_watcher_hears_of_all_that_leaves_and_ends(measured):
     _, watch = measured
-    assert watch.left == watch.ended == 8 + 30 + 4 * 30
-    assert [calls for _, calls in watch.began] == [8, 30, 30, 30, 30, 30]
+    assert watch.left == watch.ended == 8 + 8 + 30 + 4 * 30
+    assert [calls for _, calls in watch.began] == [8, 8, 30, 30, 30, 30, 30]
     assert any(line.startswith("sustained in a closed loop: ") for line in watch.said)
 
 
@@ -124,6 +127,79 @@ def test_what_failed_is_told_and_what_never_came_is_refused(fake, asking):
         asyncio.run(run("status:503"))
     comparison = asyncio.run(run(""))
     assert not any("failed" in line for line in remarks("a", comparison.runs, 0.05))
+
+
+def test_every_gateway_is_warm_before_capacity_is_measured(fake, asking):
+    async def run():
+        engines = [fake(slots=4, step_ms=1) for _ in range(2)]
+        contenders = [Contender(name, Endpoint(engine.url, "fake")) for name, engine in zip("ab", engines, strict=True)]
+        plan = Plan(asking(*[3] * 10), sample(), "fixed")
+        comparison = Comparison(contenders, plan, loads=[0.5], requests=10, concurrency=8, ramp_seconds=0.3)
+        watch = Quiet()
+        began = time.perf_counter()
+        await comparison.prepare(watch)
+        return [engine.seen()["requests"] for engine in engines], watch, time.perf_counter() - began
+
+    (first, second), watch, seconds = asyncio.run(run())
+    assert seconds > 0.6
+    assert min(first - 8 - 10, second) > 10, "the calls come again until the time is up"
+    assert watch.began[-1][0].startswith("closed loop")
+
+
+def test_calls_that_one_contender_fails_are_in_no_row(fake, asking):
+    async def run():
+        contenders = [
+            Contender("whole", Endpoint(fake(slots=10, step_ms=4).url, "fake")),
+            Contender("failing", Endpoint(fake(slots=10, step_ms=4).url, "fake", timeout=1.2)),
+        ]
+        calls = [*asking(*[3] * 8), *asking(*[400] * 2)]  # the long ones take longer than the second waits
+        comparison = Comparison(contenders, Plan(calls, sample(), "fixed"), rate=50.0, requests=10)
+        await comparison.run(Quiet())
+        return comparison
+
+    comparison = asyncio.run(run())
+    whole, failing = comparison.rows(None)
+    assert comparison.unpaired(None) == 2
+    assert whole.mean("max_e2el_ms") < 1200, "the long ones are left out where they were answered too"
+    assert [row.mean("completed") for row in (whole, failing)] == [8, 8]
+    assert {run.label: run.summary["completed"] for run in comparison.runs} == {"whole": 10, "failing": 8}
+
+
+def test_an_engine_that_others_use_marks_the_run(fake, asking):
+    async def run():
+        engine = fake(slots=4, step_ms=5)
+        watch = Quiet()
+        contenders = [Contender("a", Endpoint(engine.url, "fake"))]
+        plan = Plan(asking(*[3] * 10), sample(), "fixed")
+        comparison = Comparison(contenders, plan, engine.url, rate=100.0, requests=10, quiet_seconds=0.1)
+        async with Load(contenders[0].endpoint) as other:
+            long = asyncio.create_task(other.closed_loop(asking(600), 1))
+            await asyncio.sleep(0.1)
+            await comparison.run(watch)
+            await long
+        await comparison.repeat(watch)
+        return comparison, watch
+
+    comparison, watch = asyncio.run(run())
+    assert [run.idle for run in comparison.runs] == [False, True]
+    assert [flat(run)["engine_idle"] for run in comparison.runs] == [False, True]
+    assert any("still runs something" in line for line in watch.said)
+    assert any("BUSY when 1 of 2 runs began" in line for line in remarks("a", comparison.runs, 0.05))
+
+
+def test_a_label_may_hold_a_brace():
+    (count,) = UNDER_WAY.findall('vllm:num_requests_running{model_name="a}b",engine="0"} 3.0\n')
+    assert count == "3.0"
+
+
+def test_variables_of_other_servers_do_not_reach_ours(monkeypatch):
+    monkeypatch.setenv("SOONEST_SERVE_POLICY", "nonsense")
+    monkeypatch.setenv("SOONEST_ENGINE_SLOTS", "none")
+    began, main, ended = CHILD.rpartition("from soonest.cli import main\nmain()")
+    assert main
+    said = f"{began}print([name for name in os.environ if name.startswith('SOONEST_')]){ended}"
+    words = [sys.executable, "-c", said]
+    assert subprocess.run(words, stdin=subprocess.PIPE, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_child_that_does_not_start_says_why():

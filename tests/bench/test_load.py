@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from itertools import count
 
 import numpy as np
@@ -62,6 +63,18 @@ def test_a_limit_on_concurrency_holds_and_is_said(fake, asking):
     assert ran.records.done.all()
     assert not ran.open
     assert ran.lateness.max() < 0.3, "waiting for a place is not the generator's lateness"
+
+
+def test_a_limit_that_holds_nobody_back_hides_no_lateness(fake, asking):
+    engine = fake(slots=8, step_ms=1)
+    calls = asking(*[5] * 10)
+
+    async def run():
+        async with Load(Endpoint(engine.url, "fake")) as load:
+            asyncio.get_running_loop().call_later(0.06, time.sleep, 0.3)
+            return await load.open_loop(calls, np.arange(10) * 0.02, most=100)
+
+    assert asyncio.run(run()).lateness.max() > 0.15
 
 
 @pytest.mark.parametrize(

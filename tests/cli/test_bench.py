@@ -58,6 +58,12 @@ def prompts(tmp_path):
         (["--engine", "http://a", "--compare", "fcfs,shortest@mine"], "add --predictor mine=DIR"),
         (["--engine", "http://a", "--compare", "fcfs,nonsense@oracle"], "no policy 'nonsense'"),
         (["--url", "a"], "is no URL"),
+        (["--url", "http://a", "--predictor", "f"], "--predictor is for what --compare starts"),
+        (["--url", "http://a", "--gateway-flags", "--no-hints"], "--gateway-flags is for what --compare starts"),
+        (["--url", "http://a", "--engine-flags", "--slots 4"], "--engine-flags is for what --compare starts"),
+        (["--engine", "http://a", "--compare", "fcfs", "--engine-flags", "--slots 4"], "leave out --engine, or it"),
+        (["--url", "http://a", "--burstiness", "0.5"], "is that of gamma arrivals, and these are burst"),
+        (["--url", "http://a", "--burstiness", "2", "--arrivals", "fixed", "--rate", "2"], "and these are fixed"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_starts(soonest, words, told):

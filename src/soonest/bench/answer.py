@@ -44,6 +44,11 @@ class Answer:
         return self.outcome is Outcome.FINISHED
 
     @property
+    def call(self) -> int:
+        """Which of the run's calls it answers, from 0: calls are numbered in their ids."""
+        return int(self.id.rpartition("-")[2])
+
+    @property
     def output_tokens(self) -> int:
         """Tokens as the endpoint counts them, or events with text where it does not."""
         return len(self.times) if self.counted is None else self.counted

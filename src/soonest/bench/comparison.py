@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from soonest.report import Summary
 
 WARM_UP = 8
-"""Calls sent one after another before anything is measured, and what `slowdown` compares with."""
-QUIET_SECONDS = 30.0
+"""Calls that every contender answers before anything is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,19 @@ class Run:
     repetition: int
     ran: Ran
     summary: Summary
+    idle: bool = True
+    """Whether the engine ran nothing when it began."""
 
 
 @dataclass
 class Comparison:
     """Contenders in front of one engine, each repetition in another order; between runs the engine runs empty.
 
-    First comes a warm-up, one call at a time; then, where a load or an oracle needs it, a closed loop through the first
-    contender, which measures what it sustains and how long every answer is. Both are greedy, so the lengths hold later.
-    `requests` in each run; without it as many as arrive in `seconds`. `ended` is called after each run.
+    First comes a warm-up: one call at a time to the first contender, a few at once to the others, and to each a closed
+    loop of `ramp_seconds`, for gateways that first have to learn how much the engine takes. Then, where a load or an
+    oracle needs it, a closed loop through the first contender, which measures what it sustains and how long every
+    answer is. All are greedy, so the lengths hold later. `requests` in each run; without it as many as arrive in
+    `seconds`. `ended` is called after each run.
     """
 
     contenders: Sequence[Contender]
@@ -76,11 +80,13 @@ class Comparison:
     requests: int | None = None
     seconds: float = 4.0
     concurrency: int = 64
+    ramp_seconds: float = 0.0
     pass_seconds: float = math.inf
     most: int | None = None
     slos: Mapping[str, float] = field(default_factory=dict)
     percentiles: Sequence[float] = (90, 99)
     late_share: float = LATE_SHARE
+    quiet_seconds: float = 30.0
     ended: Callable[[Run], None] = lambda _: None
     runs: list[Run] = field(default_factory=list)
     capacity: float | None = None
@@ -97,6 +103,8 @@ class Comparison:
         """Warm up; measure, where it is needed, what is sustained and how long answers are."""
         async with Load(self.contenders[0].endpoint, watch.heard) as first:
             await self._warm_up(first, watch)
+            for contender in self.contenders if self.ramp_seconds else self.contenders[1:]:
+                await self._ramp_up(contender, watch)
             if self.loads or any(contender.oracle for contender in self.contenders):
                 await self._measure(first, watch)
 
@@ -107,13 +115,38 @@ class Comparison:
                 await self._repeat(load, repetition, watch)
 
     def rows(self, load: float | None) -> list[Row]:
-        """A table's rows at one load: whole repetitions only, so that all are paired."""
-        ran: dict[str, list[Summary]] = {contender.label: [] for contender in self.contenders}
-        for run in sorted(self.runs, key=lambda run: run.repetition):
+        """A table's rows at one load: whole repetitions only, and of each the calls that all contenders answered.
+
+        So all are paired: one that fails the long calls would else look fast.
+        """
+        rows: dict[str, list[Summary]] = {contender.label: [] for contender in self.contenders}
+        for runs in self._whole(load):
+            answered = set[int].intersection(*(run.ran.finished() for run in runs.values()))
+            if not answered:
+                continue
+            for label, run in runs.items():
+                same = len(answered) == len(run.ran.answers)
+                rows[label].append(run.summary if same else self._summary(run.ran.only(answered)))
+        return [Row(label, summaries) for label, summaries in rows.items() if summaries]
+
+    def unpaired(self, load: float | None) -> int:
+        """Calls that are in no row, because a contender failed them."""
+        return sum(
+            max(len(run.ran.answers) for run in runs.values())
+            - len(set[int].intersection(*(run.ran.finished() for run in runs.values())))
+            for runs in self._whole(load)
+        )
+
+    def _whole(self, load: float | None) -> list[dict[str, Run]]:
+        """The repetitions at one load that every contender ended."""
+        found: dict[int, dict[str, Run]] = {}
+        for run in self.runs:
             if run.load == load and not run.ran.interrupted:
-                ran[run.label].append(run.summary)
-        whole = min(map(len, ran.values()))
-        return [Row(label, summaries[:whole]) for label, summaries in ran.items() if whole]
+                found.setdefault(run.repetition, {})[run.label] = run
+        return [runs for _, runs in sorted(found.items()) if len(runs) == len(self.contenders)]
+
+    def _summary(self, ran: Ran) -> Summary:
+        return ran.summary(alone=self.alone, slos=self.slos, percentiles=self.percentiles, late_share=self.late_share)
 
     async def _warm_up(self, load: Load, watch: Watch) -> None:
         if self.interrupted:
@@ -124,6 +157,19 @@ class Comparison:
         self._check(ran, watch)
         self.alone = Alone.of(ran)
 
+    async def _ramp_up(self, contender: Contender, watch: Watch) -> None:
+        if self.interrupted:
+            return
+        few = self.plan.calls if self.ramp_seconds else self.plan.calls[:WARM_UP]
+        until = time.perf_counter() + self.ramp_seconds
+        async with Load(contender.endpoint, watch.heard) as load:
+            while not self.interrupted:
+                watch.begin(f"{contender.label}: warm-up, {self.concurrency} under way", len(few))
+                left = max(0.0, until - time.perf_counter()) if self.ramp_seconds else math.inf
+                self._check(await load.closed_loop(few, self.concurrency, seconds=left, name="ramp"), watch)
+                if time.perf_counter() >= until:
+                    return
+
     async def _measure(self, load: Load, watch: Watch) -> None:
         if self.interrupted:
             return
@@ -132,7 +178,7 @@ class Comparison:
         ran = await load.closed_loop(calls, self.concurrency, seconds=self.pass_seconds, name="pass")
         self._check(ran, watch)
         self.capacity, self.full = sustained(ran), ran
-        lengths = {int(name.rpartition("-")[2]): tokens for name, tokens in ran.lengths().items() if tokens}
+        lengths = {call: tokens for call, tokens in ran.lengths().items() if tokens}
         self.plan = self.plan.counted(lengths)
         watch.say(f"sustained in a closed loop: {self.capacity:.3g} requests/s, over {len(lengths)} requests")
 
@@ -155,18 +201,16 @@ class Comparison:
             watch.begin(
                 f"{contender.label}{at_load}, repetition {repetition + 1} of {self.plan.repetitions}", len(calls)
             )
+            empty = self.engine is None or await idle(self.engine, self.quiet_seconds)
+            if not empty:
+                watch.say(f"the engine still runs something after {self.quiet_seconds:g} s; the run is marked")
             async with Load(contender.endpoint, watch.heard) as client:
                 name = f"{number}-{repetition}"
                 ran = await client.open_loop(calls, at, oracle=contender.oracle, most=self.most, name=name)
             self.interrupted |= ran.interrupted
-            summary = ran.summary(
-                alone=self.alone, slos=self.slos, percentiles=self.percentiles, late_share=self.late_share
-            )
             speed = requests / float(at[-1]) if at[-1] > 0 else math.inf
-            self.runs.append(Run(contender.label, load, speed, repetition, ran, summary))
+            self.runs.append(Run(contender.label, load, speed, repetition, ran, self._summary(ran), empty))
             self.ended(self.runs[-1])
-            if self.engine is not None and not self.interrupted:
-                await idle(self.engine, QUIET_SECONDS)
 
     def _fitting(self, rate: float | None) -> int:
         """As many calls as arrive in `seconds`; all there are where nobody says how fast."""

@@ -78,8 +78,8 @@ class Load:
         start = now() + LEAD
 
         async def leave(number: int, due: float) -> None:
+            waited = gate is not None and gate.locked()
             async with gate or nullcontext():
-                waited = gate is not None and now() > due
                 await self._ask(f"{name}-{number}", calls[number], bodies[number], now() if waited else due, answers)
 
         async def depart() -> None:

@@ -71,6 +71,8 @@ def remarks(label: str, runs: Sequence[Run], late_share: float) -> Iterator[str]
     if reasons:
         counted = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
         yield f"{label}: failed and in no latency: {counted}."
+    if busy := sum(not run.idle for run in runs):
+        yield f"{label}: THE ENGINE WAS BUSY when {busy} of {len(runs)} runs began, so they are not these calls' alone."
     if late := [run for run in runs if run.summary["late"]]:
         worst = max(run.summary["p99_lateness_ms"] or 0 for run in late)
         yield (
@@ -108,7 +110,13 @@ def oracle_gains(comparison: Comparison, load: float | None) -> bool:
 def flat(run: Run) -> dict[str, object]:
     """A run as one JSON object: what it was, why requests failed, then every measure."""
     conditions = {"policy": run.label, "load": run.load, "request_rate": run.rate, "repetition": run.repetition}
-    return {**conditions, "num_prompts": len(run.ran.answers), "failures": dict(run.ran.reasons), **run.summary}
+    return {
+        **conditions,
+        "num_prompts": len(run.ran.answers),
+        "failures": dict(run.ran.reasons),
+        "engine_idle": run.idle,
+        **run.summary,
+    }
 
 
 def versions() -> dict[str, str]:

@@ -13,10 +13,10 @@ import aiohttp
 from soonest.core import SoonestError
 
 UNDER_WAY: Final = re.compile(
-    r"^\w+:?_?(?:num_requests_waiting|num_requests_running|num_queue_reqs|num_running_reqs)(?:\{[^}]*\})? (\S+)$",
+    r"^\w+:?_?(?:num_requests_waiting|num_requests_running|num_queue_reqs|num_running_reqs)(?:\{.*\})? (\S+)$",
     re.MULTILINE,
 )
-SLOTS: Final = re.compile(r"^soonest_engine_max_num_seqs(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
+SLOTS: Final = re.compile(r"^soonest_engine_max_num_seqs(?:\{.*\})? (\S+)$", re.MULTILINE)
 PAUSE: Final = 0.05
 """Seconds between two looks."""
 

@@ -14,7 +14,7 @@ from soonest.core import OUTCOMES, Records
 from soonest.report import Gaps, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,9 +71,17 @@ class Ran:
         """Finished answers whose tokens the endpoint did not count, so that events stand for them."""
         return sum(answer.done and answer.counted is None for answer in self.answers)
 
-    def lengths(self) -> dict[str, int]:
-        """Tokens of each finished answer by its call's id."""
-        return {answer.id: answer.output_tokens for answer in self.answers if answer.done}
+    def finished(self) -> set[int]:
+        """The calls whose answers came whole."""
+        return {answer.call for answer in self.answers if answer.done}
+
+    def only(self, calls: Collection[int]) -> Ran:
+        """What became of these calls."""
+        return replace(self, answers=[answer for answer in self.answers if answer.call in calls])
+
+    def lengths(self) -> dict[int, int]:
+        """Tokens of each finished answer by its call."""
+        return {answer.call: answer.output_tokens for answer in self.answers if answer.done}
 
     def is_late(self, share: float = LATE_SHARE) -> bool:
         """Whether the generator was so late that the latencies are not the endpoint's alone."""

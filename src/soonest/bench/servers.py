@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from typing import IO
 
-COMMAND: Final = (
-    sys.executable,
-    "-c",
-    "from soonest.engines.parent import live_with_parent\nlive_with_parent()\nfrom soonest.cli import main\nmain()",
-)
+CHILD: Final = """
+import os
+for name in [*os.environ]:
+    if name.startswith(("SOONEST_SERVE_", "SOONEST_ENGINE_")):
+        del os.environ[name]
+from soonest.engines.parent import live_with_parent
+live_with_parent()
+from soonest.cli import main
+main()
+"""
+"""Variables that set flags of `soonest serve` and `soonest engine` are meant for others: here the words alone count."""
+COMMAND: Final = (sys.executable, "-c", CHILD)
 """`soonest`, in a process that ends when this one does, however that ends."""
+QUIET: Final = ("--port", "0", "--journal", "none", "--log-level", "warning", "--log-share", "0")
+"""Of a gateway that is measured."""
 READY_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 10.0
 COMPLAINT: Final = 2000

@@ -12,6 +12,8 @@ from soonest.cli.flags import option
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 SERVER, MODEL, BATCH, ORDER = "Server", "Model", "Batch", "Order"
+FORECAST_SECONDS = 1.0
+"""That a forecast may take: it shares the processor with the model."""
 
 
 def engine(
@@ -116,6 +118,7 @@ def engine(
     from soonest.core import PredictorError
     from soonest.engines.parent import live_with_parent
     from soonest.policies import policy as named
+    from soonest.predict import Forecasting, Predictor
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for quiet in ("ContinuousBatchingLogger", "uvicorn.error", "transformers"):
@@ -127,7 +130,7 @@ def engine(
         import torch
 
         from soonest.engines.embedded import Engine, Settings, load
-        from soonest.engines.server import Forecasting, serve
+        from soonest.engines.server import serve
     except ImportError as error:
         typer.echo(f"soonest: {error.name} is missing: pip install 'soonest[engine]'", err=True)
         raise typer.Exit(2) from None
@@ -136,12 +139,10 @@ def engine(
         from soonest.engines import tiny
 
         where, name = str(tiny.path()), tiny.NAME
-        if predictor is None and tiny.forecasts().is_dir():
+        if predictor is None and policy != "fcfs" and tiny.forecasts().is_dir():
             predictor = tiny.forecasts()
     predicts = None
     if predictor is not None:
-        from soonest.predict import Predictor
-
         if not predictor.is_dir():
             raise PredictorError(f"--predictor {predictor}: no such folder; make one with `soonest fit`")
         predicts = Predictor.from_pretrained(predictor)
@@ -159,4 +160,5 @@ def engine(
     )
     made = Engine(loaded, order, settings)
     names = tuple(served_name or dict.fromkeys((loaded.name, model or loaded.name)))
-    raise typer.Exit(serve(made, host, port, forecasting=Forecasting(predicts), names=names))
+    forecasting = Forecasting(predicts, FORECAST_SECONDS, logging.getLogger("soonest.engine"))
+    raise typer.Exit(serve(made, host, port, forecasting=forecasting, names=names))

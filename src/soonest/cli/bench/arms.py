@@ -22,7 +22,6 @@ SILENT = {"oracle", "none"}
 
 UNASKED = "constant"
 """The cheapest predictor, for a gateway whose policy asks none or is told by the client."""
-QUIET = ("--port", "0", "--journal", "none", "--log-level", "warning", "--log-share", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,8 @@ class Gateway:
 
     def words(self, engine: str, flags: str) -> list[str]:
         """Of the command that starts it; flags that are given last win."""
+        from soonest.bench.servers import QUIET
+
         words = ["serve", "--engine", engine, "--policy", self.arm.policy, "--predictor", self.folder or UNASKED]
         return [*words, *QUIET, *shlex.split(flags)]
 

@@ -68,11 +68,15 @@ def bench(
     from soonest.cli.bench.arms import gateways
     from soonest.cli.bench.measuring import Setup, measure
     from soonest.cli.bench.sources import plan
+    from soonest.cli.bench.together import check_burstiness, check_flags, check_targets
     from soonest.cli.sim import numbers
     from soonest.report import check_slos, check_target, write_json
 
     comparing = url is None
-    _check(url, model, engine, compare, request_rate, load)
+    check_targets(url, model, engine, compare, request_rate, load)
+    check_flags(
+        url, engine, {"--predictor": predictor, "--gateway-flags": gateway_flags, "--engine-flags": engine_flags}
+    )
     if json is not None:
         check_target(json)
     slos = numbers(goodput, ":", "--goodput")
@@ -85,6 +89,7 @@ def bench(
             load = [LOAD]
     if request_rate == math.inf or (request_rate is None and not load and trace is None and arrivals is None):
         request_rate, arrivals = None, "burst"
+    check_burstiness(burstiness, arrivals or ("gamma" if trace is None else "replay"))
     calls = plan(
         prompts=prompts,
         trace=trace,
@@ -128,29 +133,6 @@ def bench(
         output.write_records(records, comparison)
     if comparison.interrupted:
         raise typer.Exit(130)
-
-
-def _check(
-    url: str | None, model: str | None, engine: str | None, compare: list[str], rate: float | None, loads: list[float]
-) -> None:
-    """Refuse flags that contradict each other, before anything starts."""
-    from soonest.core import SimulationError
-
-    if url is not None and (compare or engine is not None or model is not None):
-        raise SimulationError(
-            "--url measures what listens there, and --compare puts gateways of its own before an engine: "
-            "give --engine URL instead of --url"
-        )
-    if engine is not None and model is not None:
-        raise SimulationError("give a MODEL to start, or an --engine that runs")
-    if rate is not None and loads:
-        raise SimulationError("give one of --request-rate and --load")
-    for name, address in (("--url", url), ("--engine", engine)):
-        if address is not None and not address.startswith(("http://", "https://")):
-            raise SimulationError(f"{name} {address} is no URL: give one such as http://127.0.0.1:8000")
-    for speed in (*loads, *(() if rate is None else (rate,))):
-        if not speed > 0:
-            raise SimulationError(f"a load or rate must be positive, got {speed:g}")
 
 
 def _object(text: str) -> dict[str, object]:

@@ -22,6 +22,8 @@ PASS_SECONDS = 6.0
 """How long the closed loop sends where a run has as many requests as arrive in a few seconds."""
 UNTOLD = 64
 """Calls under way in the closed loop where the engine does not tell its slots."""
+RAMP_SECONDS = 12.0
+"""How long each gateway gets to learn how much an engine takes that does not tell: from 8 to over 64."""
 LAPS = 2
 """Else so many times its slots, so that all of them are busy."""
 
@@ -92,7 +94,9 @@ class Setup:
         served = self.served or await model_of(url, self.key)
         return Endpoint(url, served, self.api, self.timeout, self.temperature, self.extra, self.key)
 
-    def comparison(self, contenders: Sequence[Contender], engine: str, concurrency: int) -> Comparison:
+    def comparison(
+        self, contenders: Sequence[Contender], engine: str, concurrency: int, ramp_seconds: float
+    ) -> Comparison:
         """The comparison, not yet run."""
         from soonest.bench import Comparison
 
@@ -104,6 +108,7 @@ class Setup:
             self.rate,
             self.requests,
             concurrency=concurrency,
+            ramp_seconds=ramp_seconds,
             pass_seconds=PASS_SECONDS if self.requests is None else float("inf"),
             most=self.most,
             slos=self.slos,
@@ -137,9 +142,8 @@ async def _measured(setup: Setup, talk: Talk) -> Comparison:
         if engine is None:
             talk.begin(f"starting an engine for {setup.title}")
             words = [] if setup.model is None else [setup.model]
-            engine = await running.enter_async_context(
-                serving("engine", *words, "--port", "0", *shlex.split(setup.engine_flags))
-            )
+            words += ["--port", "0", "--policy", "fcfs", *shlex.split(setup.engine_flags)]  # the order is the gateways'
+            engine = await running.enter_async_context(serving("engine", *words))
         endpoint = await setup.endpoint(engine)
         contenders = [Contender(endpoint.model, endpoint)]
         if setup.url is None:
@@ -152,6 +156,7 @@ async def _measured(setup: Setup, talk: Talk) -> Comparison:
             ]
         slots = await slots_of(engine)
         concurrency = setup.concurrency or (UNTOLD if slots is None else LAPS * slots)
-        comparison = setup.comparison(contenders, engine, concurrency)
+        learning = slots is None and setup.url is None and "--in-flight" not in setup.gateway_flags
+        comparison = setup.comparison(contenders, engine, concurrency, RAMP_SECONDS if learning else 0.0)
         await comparison.run(talk)
         return comparison

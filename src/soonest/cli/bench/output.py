@@ -53,6 +53,10 @@ def _table(comparison: Comparison, load: float | None, title: str, *, markdown: 
         console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
         table = comparison_table(rows, width=console.width, legend=legend)
         console.print(heading, table, sep="\n\n", end="\n\n", markup=False)
+    if left_out := comparison.unpaired(load):
+        typer.echo(
+            f"{left_out} requests failed in some policy's run: latencies and gains above are without them in all."
+        )
     told = ", ".join(f"{label} {part:.0%}" for label, part in list(oracle_shares(comparison, load).items())[1:])
     if told and not oracle_gains(comparison, load):
         told += "; but its own gain is not told from chance: more requests or repetitions would"

@@ -64,8 +64,10 @@ def _tiny(requests: int, seed: int, max_tokens: int) -> list[Call]:
     from soonest.bench import calls_of
     from soonest.core import Prompt
     from soonest.engines import tiny
+    from soonest.engines.tiny.fresh import fresh
 
-    return calls_of([Prompt.of(p) if isinstance(p, str) else p for p in tiny.prompts(requests, seed)], max_tokens)
+    questions, _ = fresh(requests, seed, tiny.forecasts())
+    return calls_of([Prompt.of(question) for question in questions], max_tokens)
 
 
 def _like(trace: Trace, requests: int) -> list[Call]:

@@ -17,12 +17,13 @@ from pathlib import Path
 
 VERSION = "0.32.0"
 FILES = (
-    "test_async_scheduler.py",
-    "test_scheduler.py",
-    "test_deferred_block_free.py",
-    "test_mamba_align_chunk_split.py",
-    "test_prefix_replay.py",
-    "test_swa_inflight_window_free.py",
+    "core/test_async_scheduler.py",
+    "core/test_scheduler.py",
+    "core/test_deferred_block_free.py",
+    "core/test_mamba_align_chunk_split.py",
+    "core/test_prefix_replay.py",
+    "core/test_swa_inflight_window_free.py",
+    "streaming_input/test_scheduler_streaming.py",
 )
 EXCEPTIONS: dict[str, str] = {
     "priority": "vLLM's priority scheduling beside our class is refused at start",
@@ -75,10 +76,10 @@ def fetch(folder):
 
 def outcomes(folder, file, kind, chosen):
     """How each test of a file ends with this scheduler."""
-    out = folder / f"{file}.{kind}.txt"
+    out = folder / f"{Path(file).stem}.{kind}.txt"
     command = [
         *(sys.executable, "-m", "pytest", "--noconftest", "-q", "-p", "no:cacheprovider", "-p", "in_place"),
-        *("--in-place", kind, "--outcomes", str(out), f"tests/v1/core/{file}", *(("-k", chosen) if chosen else ())),
+        *("--in-place", kind, "--outcomes", str(out), f"tests/v1/{file}", *(("-k", chosen) if chosen else ())),
     ]
     variables = {
         "PYTHONPATH": str(Path(__file__).parent),

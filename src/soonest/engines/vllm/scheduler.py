@@ -166,6 +166,13 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
             self._changed()
         return super()._free_request(request, *args, **kwargs)
 
+    def _update_request_as_session(self, session: VllmRequest, update: Any) -> None:
+        super()._update_request_as_session(session, update)
+        call = self.calls.get(session.request_id)
+        if call is not None:  # its answer so far is part of its prompt now
+            self.lookahead.forget(call)
+            call.request = replace(call.request, prompt_tokens=session.num_prompt_tokens)
+
     def _learn(self, call: Call) -> None:
         source, forecast = call.source, call.request.forecast
         if source.status not in ANSWERED or source.pooling_params is not None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from soonest.core import Message, Prompt
 from soonest.predict import History
-from soonest.predict.history import keys
+from soonest.predict.history import _beginnings, keys
 
 SHORT, LONG = "Classify the sentiment of this review: ", "Write a long essay about the history of "
 
@@ -129,3 +129,20 @@ def test_a_longer_beginning_is_looked_for_where_the_shorter_is_a_template():
     asked = Prompt.of(f"{common}Anna sleeps.")
     known = [key for key in keys(asked) if key in history.known_]
     assert history._found(asked) == known
+
+
+def test_a_family_of_prompts_is_forgotten_from_its_longest_beginning_on():
+    """The shortest leads to the others: without it, none of them would be found any more."""
+    history = History(templates=7)
+    family = Prompt.of("Summarize this very long report for me, please, and keep it short: " + "x" * 400)
+    for prompt in [family] * 4 + [Prompt.of("another")] * 4:
+        history.update(prompt, 40)
+    assert [key in history.known_ for key in _beginnings(family)] == [True, True, False, False]
+
+
+def test_so_is_one_that_was_fitted():
+    texts = [f"{chr(97 + i) * 30}{'x' * 200}" for i in range(6)]
+    history = History(templates=12, least=2).fit([Prompt.of(t) for t in texts for _ in range(3)], [7] * 18)
+    for text in texts:
+        beginnings = [key in history.known_ for key in _beginnings(Prompt.of(text))]
+        assert beginnings == sorted(beginnings, reverse=True)

@@ -81,7 +81,7 @@ class History(Predictor):
     def update(self, prompt: Prompt, tokens: int, censored: bool = False) -> None:  # noqa: FBT001, FBT002
         """One answer more, for each template that the prompt may have."""
         self._count += 1
-        for key in keys(prompt):
+        for key in reversed([*keys(prompt)]):  # the widest last, so that it is forgotten after what it leads to
             lengths = self.known_.get(key)
             if lengths is None:
                 self._met(key, tokens, censored)

@@ -5,6 +5,7 @@ import torch
 from tests.engines.asking import answer, greedy, prompt
 
 from soonest.engines.embedded import Sampling
+from soonest.engines.embedded.sampling import Draw
 
 WARM = Sampling(temperature=1.0, seed=7)
 
@@ -94,3 +95,10 @@ def test_no_end_comes_before_the_least_tokens(engine, model):
     assert short == [first]
     assert len(long) >= 8
     assert first not in long[:7]
+
+
+def test_a_top_p_of_nothing_takes_the_most_likely():
+    logits = torch.tensor([0.0, 1.0, 5.0, 2.0])
+    for seed in range(20):
+        drawn = Draw(Sampling(temperature=1.0, top_p=0.0, seed=seed)).shape(logits.clone(), [], [])
+        assert drawn.argmax() == 2

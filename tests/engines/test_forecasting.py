@@ -1,6 +1,5 @@
 import asyncio
 import logging
-import time
 
 import httpx2 as httpx
 import pytest
@@ -8,63 +7,9 @@ from tests.engines.servers import serving
 from typer.testing import CliRunner
 
 from soonest.cli import app
-from soonest.core import Forecast, Message, Prompt
-from soonest.engines.server.forecasting import Forecasting, prompts
+from soonest.core import Message, Prompt
+from soonest.engines.server.asked import prompts
 from soonest.predict import predictor
-
-
-class Told:
-    """A predictor that says what it was told to, and remembers what it hears."""
-
-    def __init__(self, say=lambda _: Forecast.exact(7)):
-        self.say, self.heard = say, []
-
-    def predict(self, asked):
-        return [self.say(prompt) for prompt in asked]
-
-    def update(self, prompt, tokens, censored=False):  # noqa: FBT002 - as predictors have it
-        self.heard.append((prompt.text, tokens, censored))
-
-
-def ask(forecasting, text="one"):
-    return asyncio.run(forecasting.forecast(Prompt.of(text)))
-
-
-def test_without_a_predictor_nothing_is_forecast():
-    assert ask(Forecasting()) is None
-
-
-def test_a_predictor_is_asked():
-    assert ask(Forecasting(Told())).expected == 7
-
-
-def test_one_that_fails_gives_no_forecast_and_is_counted():
-    def fail(_):
-        raise RuntimeError("broken")
-
-    forecasting = Forecasting(Told(fail))
-    assert ask(forecasting) is None
-    assert forecasting.failures == 1
-
-
-def test_one_that_is_late_gives_no_forecast():
-    forecasting = Forecasting(Told(lambda _: time.sleep(0.5)), budget=0.05)
-    began = time.monotonic()
-
-    async def run():
-        assert await forecasting.forecast(Prompt.of("one")) is None
-        return time.monotonic() - began
-
-    assert asyncio.run(run()) < 0.4
-    assert forecasting.failures == 1
-
-
-def test_it_learns_out_of_the_way():
-    told = Told()
-    forecasting = Forecasting(told)
-    forecasting.learn(Prompt.of("one"), 5, censored=True)
-    ask(forecasting)  # behind it in the same thread
-    assert told.heard == [("one", 5, True)]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +55,23 @@ def test_the_server_asks_a_folder_and_teaches_it(model_folder, tmp_path):
         asyncio.run(run(server.url))
         assert "soonest_engine_forecast_failures_total" in httpx.get(f"{server}/metrics").text
     assert ended == ["first", "first", "short", "short", "long", "long"]
+
+
+@pytest.mark.slow
+def test_a_predictor_that_is_stuck_holds_up_neither_the_answers_nor_the_end(model_folder, tmp_path):
+    predictor("history").fit([Prompt.of("one")] * 8, [4] * 8).save_pretrained(tmp_path / "folder")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\n"
+        "from soonest.predict import History\n"
+        "History.quick = False\n"
+        "History.predict = lambda *_: time.sleep(600)\n"
+    )
+    with serving(model_folder, "--predictor", str(tmp_path / "folder"), path=tmp_path) as made:
+        assert httpx.post(f"{made}/v1/completions", json={"prompt": "one"}, timeout=30).status_code == 200
+        assert "forecast_failures_total" in (text := httpx.get(f"{made}/metrics").text)
+        assert float(next(x for x in text.splitlines() if "forecast_failures_total{" in x).split()[-1]) == 1
+        made.process.terminate()
+        assert made.process.wait(15) == 0
 
 
 @pytest.fixture

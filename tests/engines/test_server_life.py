@@ -1,9 +1,18 @@
+import asyncio
 import json
+import socket
 import time
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import pytest
 from tests.engines.servers import serving
+
+from soonest.engines.server import Api
+from soonest.engines.server.errors import ApiError
+from soonest.engines.server.serve import _serve
+from soonest.serving import Server
 
 pytestmark = pytest.mark.slow
 
@@ -49,3 +58,43 @@ def test_an_engine_that_dies_takes_its_process_with_it(model_folder, tmp_path):
         assert answer.status_code == 500
         assert answer.json()["error"]["message"] == "the engine failed this request: no memory"
         made.process.wait(10)
+
+
+def stall(made):
+    """A client that sends a part of its body and then nothing."""
+    at = urlsplit(made.url)
+    stalled = socket.create_connection((at.hostname, at.port), timeout=20)
+    stalled.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    return stalled
+
+
+def test_a_client_that_stalls_its_body_does_not_hold_up_the_end(model_folder):
+    with serving(model_folder) as made, stall(made) as stalled:
+        time.sleep(0.3)
+        made.process.terminate()
+        assert made.process.wait(15) == 0
+        assert stalled.recv(12) == b"HTTP/1.1 503"
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_for_ever():
+    api = Api(SimpleNamespace(model=SimpleNamespace(name="small")), patience=0.05)
+
+    async def never():
+        await asyncio.sleep(60)
+
+    with pytest.raises(ApiError) as raised:
+        asyncio.run(api.read(never))
+    assert raised.value.status == 408
+
+
+def test_the_generation_thread_ends_where_the_server_cannot_start(engine, monkeypatch):
+    made = engine()
+    made.stop()
+
+    async def fail(*_):
+        raise OSError("no more sockets")
+
+    monkeypatch.setattr(Server, "start", fail)
+    with pytest.raises(OSError, match="no more sockets"):
+        asyncio.run(_serve(made, socket.socket(), None, ()))
+    assert not made.alive

@@ -86,6 +86,23 @@ def test_what_is_no_object_is_refused(server, body):
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, 400)
 
 
+def test_text_that_is_none_is_refused(server):
+    answer = httpx.post(f"{server}/v1/completions", content=b'{"prompt": "\\ud800"}')
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "prompt")
+
+
+@pytest.mark.parametrize("key", ["9" * 5000, "\u0663", "-1", ""])
+def test_a_biased_token_that_is_no_number_is_refused(server, key):
+    answer = httpx.post(f"{server}/v1/completions", json={"prompt": "one", "logit_bias": {key: 1}})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "logit_bias")
+
+
+def test_one_request_makes_a_bounded_number_of_answers(server):
+    body = {"prompt": ["one"] * 3, "n": 128, "max_tokens": 1}
+    answer = httpx.post(f"{server}/v1/completions", json=body, timeout=60)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "n")
+
+
 def test_a_body_that_is_too_large_is_refused(server):
     answer = httpx.post(f"{server}/v1/completions", content=b'{"prompt": "' + b"x" * (9 << 20) + b'"}')
     assert answer.status_code == 413

@@ -5,6 +5,7 @@ from soonest.predict.constant import Constant
 from soonest.predict.encoder import Encoder
 from soonest.predict.ensemble import Ensemble
 from soonest.predict.folder import Card
+from soonest.predict.forecasting import Forecasting, Made
 from soonest.predict.history import History
 from soonest.predict.online import Online
 from soonest.predict.predictor import Predictor
@@ -18,7 +19,9 @@ __all__ = [
     "Constant",
     "Encoder",
     "Ensemble",
+    "Forecasting",
     "History",
+    "Made",
     "Online",
     "Predictor",
     "Text",

@@ -22,7 +22,7 @@ from soonest.engines.embedded.sampling import Draw, Sampler
 from soonest.engines.embedded.scheduler import QueueScheduler, Victims
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from soonest.core import Policy
     from soonest.engines.embedded.jobs import Job
@@ -109,6 +109,7 @@ class Engine:
             manager.warmup()  # makes the cache and the scheduler here, where an error can still be told
         finally:
             del SCHEDULER_MAPPING[name]
+        manager._run_generation_loop = partial(self._run, manager._run_generation_loop)  # noqa: SLF001 - its thread's target
         processor = manager.batch_processor
         scheduler = processor.scheduler
         if not (isinstance(scheduler, QueueScheduler) and scheduler.room is self.room):
@@ -187,13 +188,15 @@ class Engine:
         try:
             if not self.alive:
                 raise EngineError("the generation thread has died")
-            self._manager.add_request(
+            taken = self._manager.add_request(
                 job.prompt,
                 request_id=job.id,
                 max_new_tokens=job.max_tokens,
                 streaming=True,
                 eos_token_id=list(job.ends) or -1,
             )
+            if taken is None:
+                raise EngineError("the generation thread is ending")
             yield self._tokens(ticket)
         finally:
             self._leave(ticket)
@@ -205,6 +208,13 @@ class Engine:
     def cached(self, job_id: str) -> int:
         """Prompt tokens of a job that were not computed anew."""
         return self._tickets[job_id].cached
+
+    def _run(self, loop: Callable[[], None]) -> None:
+        """The generation thread; however it ends, nobody is left waiting for it."""
+        try:
+            loop()
+        finally:
+            self._router.end(list(self._tickets.values()), "the generation thread has ended")
 
     def _ticket(self, job: Job) -> Ticket:
         if job.id in self._tickets:

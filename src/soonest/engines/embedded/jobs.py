@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,13 @@ class Router:
             news.setdefault(ticket.loop, []).append((ticket, (fresh, output.error, output.is_finished())))
         for loop, batch in news.items():
             loop.call_soon_threadsafe(_hand_over, batch)
+
+    @staticmethod
+    def end(tickets: list[Ticket], error: str) -> None:
+        """No more news will come for these; where one has ended already, nobody reads it."""
+        for ticket in tickets:
+            with contextlib.suppress(RuntimeError):  # its loop has ended, and nobody waits there
+                ticket.loop.call_soon_threadsafe(ticket.news.put_nowait, ([], error, True))
 
     def fail_and_deliver(self, state: Any, error: Exception) -> None:
         """A request failed."""

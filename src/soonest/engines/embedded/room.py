@@ -98,8 +98,9 @@ class Room:
 
     def evicted(self, request_id: str) -> None:
         """A running request lost its memory: back to the queue with its tokens and the policy's next estimate."""
-        entry = self.running.pop(request_id)
+        entry = self.running[request_id]
         entry.clamp(self.policy.evicted(entry), self.rules.estimate_room(entry.request.prompt_tokens))
+        del self.running[request_id]  # only now: a policy that raises loses nobody
         entry.attempts += 1
         self.evictions += 1
         self.queue.push(entry)

@@ -84,7 +84,8 @@ class Draw:
         if wish.top_p < 1:
             falling, order = logits.sort(descending=True)
             chances = falling.softmax(-1)
-            beyond = chances.cumsum(-1) - chances >= wish.top_p  # the first is always kept
+            beyond = chances.cumsum(-1) - chances >= wish.top_p
+            beyond[0] = False  # whatever top_p is
             logits = logits.masked_fill(torch.zeros_like(beyond).scatter(0, order, beyond), NEVER)
         if self.generator is None:
             self.generator = torch.Generator(logits.device)

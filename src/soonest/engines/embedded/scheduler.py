@@ -87,10 +87,7 @@ class QueueScheduler(FIFOScheduler):  # type: ignore[misc]  # the library has no
             self.room.generated(request_id, len(history(state)[1]))
         evicted = self._make_room(token_budget)
         offered = [] if evicted else self.room.candidates(time.monotonic())
-        running = [self.active_requests[i] for i in self.room.by_keep()]
-        decoding = [s for s in running if s.status == RequestStatus.DECODING]
-        prefilling = [s for s in running if s.status != RequestStatus.DECODING]
-        candidates = [*decoding, *prefilling, *(self.waiting_requests[i] for i in offered)]
+        candidates = [*self._in_turn(), *(self.waiting_requests[i] for i in offered)]
         batch, failed, fast, queries, reads = self._process_candidates(candidates, token_budget, cache_budget, set())
         took = {i for i in offered if i in self.active_requests}
         self.room.took(took)
@@ -100,7 +97,7 @@ class QueueScheduler(FIFOScheduler):  # type: ignore[misc]  # the library has no
 
     def _make_room(self, token_budget: int) -> bool:
         """Evict until everyone who runs can grow, the least worth keeping first; whether anybody was."""
-        needs = [(state, self._tokens(state, token_budget)) for state in self.active_requests.values()]
+        needs = self._grants(token_budget)
         if not needs or self._all_fit(needs) or self.victims is None:
             return False
         if self.cache.evict_cached_blocks() and self._all_fit(needs):
@@ -110,10 +107,20 @@ class QueueScheduler(FIFOScheduler):  # type: ignore[misc]  # the library has no
         self.victims.offload_requests()
         return len(self.active_requests) < before
 
-    @staticmethod
-    def _tokens(state: RequestState, token_budget: int) -> int:
-        decoding = state.status == RequestStatus.DECODING
-        return min(len(state.tokens_to_process if decoding else state.remaining_prefill_tokens), token_budget)
+    def _in_turn(self) -> list[RequestState]:
+        """Whoever runs, in the order in which a step's budget is spent on them."""
+        running = [self.active_requests[i] for i in self.room.by_keep()]
+        return sorted(running, key=lambda state: state.status != RequestStatus.DECODING)
+
+    def _grants(self, token_budget: int) -> list[tuple[RequestState, int]]:
+        """How many tokens of the step each of them gets; those at the end perhaps none."""
+        grants = []
+        for state in self._in_turn():
+            decoding = state.status == RequestStatus.DECODING
+            wanted = len(state.tokens_to_process if decoding else state.remaining_prefill_tokens)
+            grants.append((state, min(wanted, token_budget)))
+            token_budget -= grants[-1][1]
+        return grants
 
     def _all_fit(self, needs: list[tuple[RequestState, int]]) -> bool:
         allocators = self.cache.cache_allocators.items()

@@ -1,7 +1,6 @@
 """The OpenAI-compatible HTTP server of `soonest engine`."""
 
 from soonest.engines.server.app import Api
-from soonest.engines.server.forecasting import Forecasting
 from soonest.engines.server.serve import serve
 
-__all__ = ["Api", "Forecasting", "serve"]
+__all__ = ["Api", "serve"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ class Choice:
 
     async def pieces(self, engine: Engine) -> AsyncGenerator[Piece]:
         """Generate; leaving early ends the generation."""
-        async with engine.submit(self.job) as news:
+        async with engine.submit(self.job) as news:  # leaving it is what frees the place
             async for tokens in news:
                 if not self.tokens:
                     self.cached = engine.cached(self.job.id)
@@ -70,31 +71,38 @@ class Choice:
 async def together(choices: Sequence[Choice], engine: Engine) -> AsyncGenerator[Piece]:
     """The pieces of all choices as they come."""
     if len(choices) == 1:
-        async for piece in choices[0].pieces(engine):
-            yield piece
+        async with aclosing(choices[0].pieces(engine)) as alone:
+            async for piece in alone:
+                yield piece
         return
-    pieces: asyncio.Queue[Piece | Exception] = asyncio.Queue()
-
-    async def run(choice: Choice) -> None:
-        try:
-            async for piece in choice.pieces(engine):
-                pieces.put_nowait(piece)
-        except Exception as error:  # noqa: BLE001 - raised where the pieces are read
-            pieces.put_nowait(error)
-
-    tasks = [asyncio.create_task(run(choice)) for choice in choices]
+    pieces: asyncio.Queue[Piece | Exception | None] = asyncio.Queue()
+    tasks = [asyncio.create_task(_run(choice, engine, pieces)) for choice in choices]
     try:
         left = len(choices)
         while left:
             news = await pieces.get()
             if isinstance(news, Exception):
                 raise news
-            left -= news.finish is not None
-            yield news
+            if news is None:
+                left -= 1
+            else:
+                yield news
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run(choice: Choice, engine: Engine, pieces: asyncio.Queue[Piece | Exception | None]) -> None:
+    """One choice among others; its last word is `None`, or what went wrong."""
+    try:
+        async with aclosing(choice.pieces(engine)) as own:
+            async for piece in own:
+                pieces.put_nowait(piece)
+    except Exception as error:  # noqa: BLE001 - raised where the pieces are read
+        pieces.put_nowait(error)
+    else:
+        pieces.put_nowait(None)
 
 
 def usage(asked: Asked, choices: Sequence[Choice]) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from starlette.routing import Route
 from soonest.engines.embedded import EngineError, Job, Text, TooLongError
 from soonest.engines.server import asked, fields, metrics
 from soonest.engines.server.answers import Choice, Wording, together, usage
-from soonest.engines.server.errors import ApiError, bad
-from soonest.engines.server.forecasting import Forecasting, prompts
+from soonest.engines.server.errors import ApiError, bad, draining
 from soonest.engines.server.wire import JSON, GoneError, Reply, header, read, while_there
+from soonest.predict import Forecasting
+from soonest.predict.forecasting import MOST_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from soonest.core import Prompt
+    from soonest.core import Forecast, Prompt
     from soonest.engines.embedded import Engine
     from soonest.engines.server.asked import Asked
 
@@ -38,10 +39,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("soonest.engine")
 MOST_BYTES = 8 << 20
 MOST_ID = 256
+LAST_SECONDS = 1.0
+"""For bodies that are still under way when the server is told to end."""
 
 
 class Api:
-    """What the server does for each path. While `draining` it takes nothing new; `busy` requests have not ended."""
+    """What the server does for each path. While `draining` it takes nothing new; `busy` requests have not ended.
+
+    A client has `patience` seconds to send a body.
+    """
 
     def __init__(
         self,
@@ -50,16 +56,18 @@ class Api:
         *,
         names: tuple[str, ...] = (),
         most_bytes: int = MOST_BYTES,
+        patience: float = 60.0,
     ) -> None:
         self.engine = engine
-        self.forecasting = forecasting or Forecasting()
+        self.forecasting = forecasting or Forecasting(None)
         self.names = names or (engine.model.name,)
-        self.most_bytes = most_bytes
+        self.most_bytes, self.patience = most_bytes, patience
         self.draining = False
         self.busy = 0
         self.served = 0
         self.idle = asyncio.Event()
         self.idle.set()
+        self._reading: set[asyncio.Timeout] = set()
         self._created = int(time.time())
 
     def app(self) -> ASGIApp:
@@ -84,10 +92,36 @@ class Api:
             exception_handlers={HTTPException: _elsewhere},
         )
 
+    def drain(self) -> None:
+        """Take nothing new from now on."""
+        self.draining = True
+        soon = asyncio.get_running_loop().time() + LAST_SECONDS
+        for waiting in self._reading:
+            waiting.reschedule(soon)
+
+    async def read(self, receive: Receive) -> dict[str, Any]:
+        """The body of a request, which must come in time.
+
+        Raises:
+            ApiError: it did not, or is none.
+            GoneError: the client left.
+        """
+        try:
+            async with asyncio.timeout(self.patience) as waiting:
+                self._reading.add(waiting)
+                try:
+                    return await read(receive, self.most_bytes)
+                finally:
+                    self._reading.discard(waiting)
+        except TimeoutError:
+            if self.draining:
+                raise draining() from None
+            raise ApiError(408, f"the body did not come within {self.patience:g} s") from None
+
     def health(self) -> bytes:
         """Nothing, while the engine lives and takes requests."""
         if self.draining or not self.engine.alive:
-            raise ApiError(503, "the engine is draining" if self.draining else "the engine has died")
+            raise draining() if self.draining else ApiError(503, "the engine has died")
         return b""
 
     def models(self) -> bytes:
@@ -119,11 +153,12 @@ class Api:
 
     async def _answer(self, body: dict[str, Any], wish: Asked, reply: Reply, name: str, *, chat: bool) -> None:
         arrival = time.monotonic()
-        seen = prompts(body, [len(ids) for ids in wish.prompts], name)
+        seen = asked.prompts(body, [len(ids) for ids in wish.prompts], name)
+        forecasts = [wish.hint] * len(seen) if wish.hint else await self._forecasts(seen)
         choices = [
             choice
-            for i, (ids, prompt) in enumerate(zip(wish.prompts, seen, strict=True))
-            for choice in await self._choices(wish, ids, prompt, i * wish.choices, arrival)
+            for i, (ids, forecast) in enumerate(zip(wish.prompts, forecasts, strict=True))
+            for choice in self._choices(wish, ids, forecast, i * wish.choices, arrival)
         ]
         kind = "chatcmpl" if chat else "cmpl"
         words = Wording(f"{kind}-{name}", int(time.time()), self.names[0], chat=chat)
@@ -142,9 +177,16 @@ class Api:
                     cut = choice.finish == "length"
                     self.forecasting.learn(seen[choice.index // wish.choices], choice.tokens, censored=cut)
 
-    async def _choices(self, wish: Asked, ids: list[int], prompt: Prompt, first: int, arrival: float) -> list[Choice]:
+    async def _forecasts(self, prompts: list[Prompt]) -> list[Forecast | None]:
+        made = []
+        for at in range(0, len(prompts), MOST_AT_ONCE):
+            made += await asyncio.gather(*map(self.forecasting.ask, prompts[at : at + MOST_AT_ONCE]))
+        return [one.forecast if one.forecast.known else None for one in made]
+
+    def _choices(
+        self, wish: Asked, ids: list[int], forecast: Forecast | None, first: int, arrival: float
+    ) -> list[Choice]:
         limit = wish.limit(ids, self.engine.max_length)
-        forecast = wish.hint or await self.forecasting.forecast(prompt)
         tokenizer = self.engine.model.tokenizer._tokenizer  # noqa: SLF001 - what DecodeStream takes
         made = []
         for i in range(wish.choices):
@@ -198,8 +240,10 @@ class _Post:
         api.idle.clear()
         try:
             if api.draining:
-                raise ApiError(503, "the engine is draining: try another")  # noqa: TRY301 - answered like all others
-            body = await read(receive, api.most_bytes)
+                raise draining()
+            body = await api.read(receive)
+            if api.draining:
+                raise draining()
             await while_there(receive, self._answered(body, reply, name))
         except ApiError as error:
             await reply.error(error)

@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from soonest.core import Prompt
 from soonest.engines.embedded import Sampling
 from soonest.engines.server import fields
 from soonest.engines.server.errors import ApiError, bad
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from soonest.core import Forecast
     from soonest.engines.embedded import Model
     from soonest.engines.server.fields import Body
 
 MOST_CHOICES = 128
 MOST_PROMPTS = 256
+MOST_ANSWERS = 256
+"""Prompts times choices: each is a job of its own."""
 COMPLETION_TOKENS = 16
 """Of a completion that names no limit, as OpenAI's API has it; a chat then goes on to the end of the context."""
 REFUSED = (
@@ -91,6 +96,17 @@ def completion(body: Body, model: Model) -> Asked:
     return _asked(body, model, ids, fields.integer(body, "max_tokens", COMPLETION_TOKENS, 1))
 
 
+def prompts(body: Body, counts: Sequence[int], name: str) -> list[Prompt]:
+    """What a predictor may see of each prompt of a body; `counts` are their tokens."""
+    asked = body.get("prompt")
+    several = isinstance(asked, list) and len(asked) == len(counts) > 1
+    bodies = [{**body, "prompt": one} for one in asked] if several and isinstance(asked, list) else [body] * len(counts)
+    return [
+        Prompt.from_body(one, id=f"{name}-{i}", prompt_tokens=count)
+        for i, (one, count) in enumerate(zip(bodies, counts, strict=True))
+    ]
+
+
 def tokens(body: Body, model: Model) -> list[int]:
     """The token ids of a prompt or a conversation."""
     if body.get("messages") is not None:
@@ -147,7 +163,10 @@ def _turn(message: object, index: int) -> dict[str, Any]:
 
 def _tokens(prompt: object, model: Model, *, special: bool) -> list[int]:
     if isinstance(prompt, str):
-        return list(model.tokenizer(prompt, add_special_tokens=special).input_ids)
+        try:
+            return list(model.tokenizer(prompt, add_special_tokens=special).input_ids)
+        except Exception as error:  # half a surrogate pair is a string, but no text; each tokenizer says so in its way
+            raise bad("prompt is no text that this model's tokenizer can read", "prompt") from error
     if isinstance(prompt, list):
         return fields.token_ids(prompt, "prompt", model.vocabulary)
     raise bad("prompt must be a string, a list of strings, or token ids", "prompt")
@@ -160,6 +179,9 @@ def _asked(body: Body, model: Model, prompts: list[list[int]], max_tokens: int |
     ends = () if fields.flag(body, "ignore_eos") else model.ends
     if body.get("stop_token_ids") is not None:
         ends = (*ends, *fields.token_ids(body["stop_token_ids"], "stop_token_ids", model.vocabulary))
+    choices = fields.integer(body, "n", 1, 1, MOST_CHOICES)
+    if len(prompts) * choices > MOST_ANSWERS:
+        raise bad(f"n times the prompts must be at most {MOST_ANSWERS}: send several requests", "n")
     options = body.get("stream_options") or {}
     if not isinstance(options, dict):
         raise bad("stream_options must be an object", "stream_options")
@@ -171,7 +193,7 @@ def _asked(body: Body, model: Model, prompts: list[list[int]], max_tokens: int |
         stops=fields.stops(body),
         keep_stop=fields.flag(body, "include_stop_str_in_output"),
         skip_special=fields.flag(body, "skip_special_tokens", default=True),
-        choices=fields.integer(body, "n", 1, 1, MOST_CHOICES),
+        choices=choices,
         stream=fields.flag(body, "stream"),
         usage=fields.flag(options, "include_usage"),
         running_usage=fields.flag(options, "continuous_usage_stats"),

@@ -33,3 +33,8 @@ class ApiError(Exception):
 def bad(message: str, param: str | None = None) -> ApiError:
     """What was asked cannot be done."""
     return ApiError(400, message, param)
+
+
+def draining() -> ApiError:
+    """The server is about to end."""
+    return ApiError(503, "the engine is draining: try another")

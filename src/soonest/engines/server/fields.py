@@ -14,6 +14,7 @@ HINTS = ("vllm_xargs", "custom_params")
 HINT = "soonest_forecast"
 MOST_STOPS = 16
 MOST_BIASED = 1024
+MOST_DIGITS = 10
 LARGEST = 1 << 31
 
 
@@ -75,8 +76,8 @@ def bias(body: Body, vocabulary: int) -> dict[int, float]:
         raise bad(f"logit_bias must be an object of at most {MOST_BIASED} token ids", "logit_bias")
     found = {}
     for key in value:
-        if not (isinstance(key, str) and key.isdecimal() and int(key) < vocabulary):
-            raise bad(f"logit_bias: {key!r} is no token id below {vocabulary}", "logit_bias")
+        if not (len(key) <= MOST_DIGITS and key.isascii() and key.isdecimal() and int(key) < vocabulary):
+            raise bad(f"logit_bias: {key[:MOST_DIGITS]!r} is no token id below {vocabulary}", "logit_bias")
         found[int(key)] = number(value, key, 0.0, -100, 100)
     return found
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     import socket
 
     from soonest.engines.embedded import Engine
-    from soonest.engines.server.forecasting import Forecasting
+    from soonest.predict import Forecasting
 
 log = logging.getLogger("soonest.engine")
 WATCH_SECONDS = 0.5
+LAST_WORDS_SECONDS = 5.0
 
 
 def serve(engine: Engine, host: str, port: int, *, forecasting: Forecasting | None, names: tuple[str, ...]) -> int:
@@ -36,16 +37,13 @@ async def _serve(
     server, signalled = Server(api.app()), asyncio.Event()
 
     def end() -> None:
-        api.draining = True
+        api.drain()
         signalled.set()
 
-    def end_now() -> None:
-        server.force_exit = True
-
-    on_signal(end, end_now)
-    engine.start()
-    serving = await server.start(listening)
+    on_signal(end, server.cut_off)
     try:
+        engine.start()
+        serving = await server.start(listening)
         say_ready(listening, model=api.names[0])
         while engine.alive and not signalled.is_set():
             with contextlib.suppress(TimeoutError):
@@ -53,12 +51,20 @@ async def _serve(
         while engine.alive and api.busy and not server.force_exit:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(api.idle.wait(), WATCH_SECONDS)
-        died = not engine.alive
-        if died:
+        if died := not engine.alive:
             log.error("the generation thread has died; leaving")
+            await _leave(server, api)
         await server.end(serving)
     finally:
         if engine.alive:
             await asyncio.to_thread(engine.stop)
         api.forecasting.close()
     return 1 if died else 0
+
+
+async def _leave(server: Server, api: Api) -> None:
+    """Whoever waits for an answer is told that there is none; then nobody is waited for any more."""
+    api.drain()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(api.idle.wait(), LAST_WORDS_SECONDS)
+    server.cut_off()

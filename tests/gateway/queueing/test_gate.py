@@ -27,7 +27,7 @@ def closed_loop(url, clients, seconds, look, every=0.02):
     async def client(session, end, number):
         while time.monotonic() < end:
             number = (7 * number + 3) % 101
-            assert (await ask(session, url, chat(10 + number % 60, stream=True)))[0] == 200
+            assert (await ask(session, url, chat(10 + number % 20, stream=True)))[0] == 200
 
     async def main():
         found, end = [], time.monotonic() + seconds
@@ -46,7 +46,7 @@ def closed_loop(url, clients, seconds, look, every=0.02):
 @pytest.mark.slow
 @pytest.mark.parametrize("slots", [3, 12])
 def test_the_limit_that_is_learned_keeps_the_engine_full_and_its_own_queue_empty(slots):
-    with fake_engine(slots=slots, step_ms=5) as fake, running(fake.url, in_flight=None) as gateway:
+    with fake_engine(slots=slots, step_ms=20) as fake, running(fake.url, in_flight=None) as gateway:
         seen = closed_loop(gateway.url, 40, 8, lambda: (len(fake.engine.waiting), len(fake.engine.running)))
         waiting, busy = zip(*seen, strict=True)
         assert sum(waiting) / len(waiting) <= 2

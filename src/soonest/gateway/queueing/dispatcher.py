@@ -134,11 +134,11 @@ class Dispatcher:
 
     def admit(self, now: float) -> list[Ticket]:
         """Those who start now, in their order, each with its place."""
-        if not len(self.queue) or not any(place.has_room(1) for place in self.places):
+        if not len(self.queue) or not self._room_for_one():
             return []
         self.queue.reorder(now)
         started = []
-        while (entry := self.queue.peek()) is not None:
+        while self._room_for_one() and (entry := self.queue.peek()) is not None:  # whoever is next costs to find out
             ticket = self._tickets[entry.sequence]
             place = self._place_for(ticket, now)
             if place is None:
@@ -221,6 +221,10 @@ class Dispatcher:
         if len(fitting) < 2:
             return fitting[0] if fitting else None
         return min(fitting, key=lambda place: (place.name in ticket.failed, place.expected_tokens))
+
+    def _room_for_one(self) -> bool:
+        """Whether any engine has room for a single choice; without it, for nobody."""
+        return any(place.has_room(1) for place in self.places)
 
     def _room(self, request: Request) -> int:
         """The largest estimate that any engine has memory for."""

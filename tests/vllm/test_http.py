@@ -30,14 +30,14 @@ def client(url):
 
 
 def test_short_forecasts_end_before_long_ones_that_came_first(client, url):
-    wave = [(f"long{i}", "go", 120, [120, 120, 120]) for i in range(2)]
+    wave = [(f"long{i}", "go", 400, [400, 400, 400]) for i in range(2)]
     wave += [(f"short{i}", "go", 4, [4, 4, 4]) for i in range(4)]
     found = order(client, url, wave)
     assert {name[:5] for name in found[:4]} == {"short"}
 
 
 def test_the_predictor_of_the_front_end_orders_requests_without_a_forecast(client, url):
-    wave = [(f"story{i}", f"{STORY}{100 + i}", 64, None) for i in range(2)]
+    wave = [(f"story{i}", f"{STORY}{100 + i}", 400, None) for i in range(2)]
     wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
     before = metrics(url)
     found = order(client, url, wave)
@@ -80,7 +80,7 @@ def test_finished_lengths_return_to_the_predictor(client, url):
         done = ask(client, f"{new}{i}", 6, ends=True)[1]
         assert (done.choices[0].finish_reason, done.usage.completion_tokens) == ("stop", 6)
     time.sleep(0.5)
-    wave = [(f"story{i}", f"{STORY}{200 + i}", 64, None) for i in range(2)]
+    wave = [(f"story{i}", f"{STORY}{200 + i}", 400, None) for i in range(2)]
     wave += [(f"new{i}", f"{new}{100 + i}", 6, None) for i in range(3)]
     assert {name[:3] for name in order(client, url, wave)[:3]} == {"new"}
 

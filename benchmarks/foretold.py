@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from soonest.bench.printing import shares
 from soonest.core import StepTimeError
+from soonest.report import Interval, interval
 from soonest.sim import Options, StepTime, Workload, beliefs, saturation, simulate
 from soonest.sim.steptime import SECOND, fit_steps
 from soonest.studies.live import Live, loaded
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from soonest.bench import Answer, Call, Ran
     from soonest.core import Prompt, Rules
+    from soonest.predict import Predictor
 
 LEAST: Final = 8
 """Tokens of the shortest answer whose pace counts: shorter ones are mostly one read of the socket."""
@@ -115,18 +119,83 @@ def workload_of(calls: Sequence[Call], at: NDArray[np.float64], prompt_tokens: M
     return Workload(at, prompts, answers, beliefs("oracle", answers))
 
 
-def simulated(
-    workload: Workload, prompts: Sequence[Prompt], arms: Mapping[str, tuple[str, bool]], folder: str, options: Options
-) -> dict[str, float]:
-    """Mean JCT in seconds of each arm, by its label: a policy, and whether it is told the truth or asks the folder."""
-    found = {}
-    for label, (policy, knows) in arms.items():
-        asked = None if knows or policy == "fcfs" else Live(loaded(folder), prompts, latency=0.0)
-        result = simulate(workload, policy, options, forecaster=asked)
-        found[label] = result.total_latency / len(workload)
-    return found
+@dataclass
+class Arms:
+    """The arms as the simulator runs them, by label: a policy, and whether it is told the truth or asks a predictor.
+
+    As live gateways do, each arm keeps its predictor through all waves, and it learns from one to the next.
+    """
+
+    arms: Mapping[str, tuple[str, bool]]
+    options: Options
+    predictors: Mapping[str, Predictor]
+
+    @classmethod
+    def of(cls, arms: Mapping[str, tuple[str, bool]], options: Options, folder: str) -> Arms:
+        """With predictors from a folder."""
+        asking = [label for label, (policy, knows) in arms.items() if policy != "fcfs" and not knows]
+        return cls(arms, options, {label: loaded(folder) for label in asking})
+
+    def warm(self, prompts: Sequence[Prompt], tokens: Sequence[int], cut: Sequence[bool]) -> None:
+        """The warm-up: each predictor is asked, and taught."""
+        for predictor in self.predictors.values():
+            live = Live(predictor, prompts, latency=0.0, cut=cut)
+            for job, count in enumerate(tokens):
+                live.asked(job)
+                live.ended(job, count, censored=False)
+
+    def wave(self, workload: Workload, prompts: Sequence[Prompt], cut: Sequence[bool]) -> dict[str, float]:
+        """Mean JCT in seconds of each arm; `cut` tells whose answer the limit ended."""
+        found = {}
+        for label, (policy, _) in self.arms.items():
+            predictor = self.predictors.get(label)
+            asked = None if predictor is None else Live(predictor, prompts, latency=0.0, cut=cut)
+            result = simulate(workload, policy, self.options, forecaster=asked)
+            found[label] = result.total_latency / len(workload)
+        return found
 
 
-def counted(answers: Sequence[Answer], calls: Sequence[Call]) -> dict[str, int]:
-    """The engine's own count of each prompt's tokens, by text."""
-    return {calls[int(a.id.rpartition("-")[2])].prompt.text: a.prompt_tokens for a in answers if a.done}
+@dataclass(frozen=True)
+class Known:
+    """What a closed loop told of each prompt, by text: the engine's count of its tokens, and whose answer was cut."""
+
+    prompt_tokens: Mapping[str, int]
+    cut: frozenset[str]
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer], calls: Sequence[Call]) -> Known:
+        """From its answers."""
+        done = [(calls[answer.call].prompt.text, answer) for answer in answers if answer.done]
+        return cls(
+            {text: answer.prompt_tokens for text, answer in done},
+            frozenset(text for text, answer in done if answer.finish == "length"),
+        )
+
+
+def shares_of(means: Mapping[str, Sequence[float]], repetitions: Iterable[int], oracle: str) -> dict[str, float]:
+    """The arms' shares of the oracle's gain in mean JCT over these repetitions."""
+    chosen, first = [*repetitions], next(iter(means))
+    found = shares({label: float(np.mean([values[r] for r in chosen])) for label, values in means.items()}, oracle)
+    return {label: share for label, share in found.items() if label != first}
+
+
+def apart(
+    label: str, came: Mapping[str, Sequence[float]], told: Mapping[str, Sequence[float]], oracle: str
+) -> Interval | None:
+    """By how many points an arm's share of the oracle's gain is above what was foretold of the same waves.
+
+    A share is one of means over repetitions, so its 95 % confidence interval is a jackknife's: Student's t of what each
+    repetition changes.
+    """
+    everything = range(len(came[label]))
+
+    def points(repetitions: Sequence[int]) -> float:
+        measured, foretold = (shares_of(means, repetitions, oracle).get(label, math.nan) for means in (came, told))
+        return 100 * (measured - foretold)
+
+    whole, n = points(everything), len(everything)
+    if n < 2 or math.isnan(whole):
+        return None
+    without = [points([r for r in everything if r != left_out]) for left_out in everything]
+    pseudo = interval([n * whole - (n - 1) * value for value in without])
+    return Interval(whole, pseudo.half_width)

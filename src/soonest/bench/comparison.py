@@ -195,7 +195,7 @@ class Comparison:
             if self.interrupted:
                 return
             contender = self.contenders[number]
-            requests = self.requests or self._fitting(rate)
+            requests = self.size(rate)
             calls, at = self.plan.wave(repetition, rate, requests)
             at_load = "" if load is None else f" at load {load:g}"
             watch.begin(
@@ -212,8 +212,10 @@ class Comparison:
             self.runs.append(Run(contender.label, load, speed, repetition, ran, self._summary(ran), empty))
             self.ended(self.runs[-1])
 
-    def _fitting(self, rate: float | None) -> int:
-        """As many calls as arrive in `seconds`; all there are where nobody says how fast."""
+    def size(self, rate: float | None) -> int:
+        """How many calls a run has: those asked for, or that arrive in `seconds`, or all where nobody says how fast."""
+        if self.requests:
+            return self.requests
         if rate is None or not math.isfinite(rate):
             return len(self.plan.calls)
         return max(20, min(len(self.plan.calls), round(rate * self.seconds)))

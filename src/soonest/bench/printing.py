@@ -14,7 +14,7 @@ from soonest.report import NOTHING_QUEUED, paired_gain
 from soonest.report.table import NEGLIGIBLE_QUEUEING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from soonest.bench.comparison import Comparison, Run
     from soonest.report import Summary
@@ -91,11 +91,16 @@ def oracle_shares(comparison: Comparison, load: float | None) -> dict[str, float
     """How much of the oracle's gain in mean JCT each arm has, of means over repetitions; nothing without an oracle."""
     rows = {row.policy: row.mean("mean_e2el_ms") for row in comparison.rows(load)}
     oracle = next((c.label for c in comparison.contenders if c.oracle), None)
-    if oracle not in rows:
+    if oracle is None or oracle not in rows:
         return {}
-    first = next(iter(rows.values()))
-    best = first - rows[oracle]
-    return {} if best <= 0 else {label: (first - mean) / best for label, mean in rows.items() if label != oracle}
+    return shares(rows, oracle)
+
+
+def shares(means: Mapping[str, float], oracle: str) -> dict[str, float]:
+    """Each arm's gain over the first as a share of the oracle's, which must gain something, else there is none."""
+    first = next(iter(means.values()))
+    best = first - means[oracle]
+    return {} if not best > 0 else {label: (first - mean) / best for label, mean in means.items() if label != oracle}
 
 
 def oracle_gains(comparison: Comparison, load: float | None) -> bool:

@@ -12,8 +12,10 @@ from soonest.cli.bench.arms import shipped_forecasts
 from soonest.cli.bench.sources import USUAL
 
 COMPARED = ["fcfs,shortest,response_ratio(shortest),shortest@oracle"]
-LOAD, BURSTINESS, REPETITIONS = 1.2, 0.5, 3
+LOAD, BURSTINESS, REPETITIONS, MAX_TOKENS = 1.2, 0.5, 3, 512
 """Of a comparison where nothing is said."""
+DEMO_LOAD, DEMO_SECONDS, DEMO_TOKENS, DEMO_ENGINE = 2.0, 2.5, 160, "--slots 4 --threads 1"
+"""Of one with the shipped model: short bursts on a small engine, so that all ends in two minutes on two cores."""
 
 
 def bench(
@@ -36,7 +38,7 @@ def bench(
     load: flags.Loads = [],  # noqa: B006 - Typer copies it
     burstiness: flags.Burstiness = None,
     max_concurrency: flags.MaxConcurrency = None,
-    max_tokens: flags.MaxTokens = 512,
+    max_tokens: flags.MaxTokens = None,
     temperature: flags.Temperature = 0.0,
     ignore_eos: flags.IgnoreEos = False,
     extra_body: flags.ExtraBody = "{}",
@@ -55,7 +57,7 @@ def bench(
 
     Without --url it starts an engine (the shipped tiny model unless MODEL is given) and a gateway for each policy of
     --compare, measures what they sustain, and sends each the same bursts. Requests leave at their times whatever
-    happens; Ctrl-C prints what there is.
+    happens; Ctrl-C prints what there is. With the shipped model, all of it takes under two minutes.
 
     Examples:
     `soonest bench`
@@ -86,7 +88,7 @@ def bench(
     if comparing:
         arms = gateways(compare or COMPARED, predictors(predictor), shipped_forecasts() if shipped else None)
         if request_rate is None and not load and trace is None and arrivals in {None, "gamma", "poisson", "fixed"}:
-            load = [LOAD]
+            load = [DEMO_LOAD if shipped else LOAD]
     if request_rate == math.inf or (request_rate is None and not load and trace is None and arrivals is None):
         request_rate, arrivals = None, "burst"
     check_burstiness(burstiness, arrivals or ("gamma" if trace is None else "replay"))
@@ -98,7 +100,7 @@ def bench(
         burstiness=(BURSTINESS if comparing else 1.0) if burstiness is None else burstiness,
         repetitions=(REPETITIONS if comparing else 1) if repetitions is None else repetitions,
         seed=seed,
-        max_tokens=max_tokens,
+        max_tokens=max_tokens or (DEMO_TOKENS if shipped else MAX_TOKENS),
         ignore_eos=ignore_eos,
         shipped=shipped,
     )
@@ -114,11 +116,12 @@ def bench(
         timeout=timeout,
         temperature=temperature,
         extra=_object(extra_body),
-        engine_flags=engine_flags,
+        engine_flags=f"{DEMO_ENGINE} {engine_flags}".strip() if shipped else engine_flags,  # the last wins
         gateway_flags=gateway_flags,
         loads=list(dict.fromkeys(load)),
         rate=request_rate,
         requests=num_prompts or (None if shipped else min(USUAL, len(calls.calls))),
+        seconds=DEMO_SECONDS,
         concurrency=concurrency,
         most=max_concurrency,
         slos=slos,

@@ -35,7 +35,12 @@ Timeout = Annotated[
     float, option("Seconds from departure to the last byte, after which a request has failed.", TARGET, "--timeout")
 ]
 EngineFlags = Annotated[
-    str, option("Flags for the engine that is started, in quotes: `'--slots 8'`.", TARGET, "--engine-flags")
+    str,
+    option(
+        "Flags for the engine that is started, in quotes: `'--slots 8'`; the shipped model has 4 slots unless set.",
+        TARGET,
+        "--engine-flags",
+    ),
 ]
 GatewayFlags = Annotated[
     str, option("Flags for each gateway that is started, in quotes: `'--in-flight 8'`.", TARGET, "--gateway-flags")
@@ -82,7 +87,7 @@ TraceName = Annotated[
 NumPrompts = Annotated[
     int | None,
     option(
-        "Requests of a run; unless set 1000, or with a rate in --compare as many as arrive in a few seconds.",
+        "Requests of a run; unless set 1000, or with the shipped model as many as arrive in a few seconds.",
         REQUESTS,
         "--num-prompts",
         "-n",
@@ -95,7 +100,8 @@ Arrivals = Annotated[
 RequestRate = Annotated[
     float | None,
     option(
-        "Requests a second; inf, all at once. Unless set inf, or in --compare a load of 1.2.",
+        "Requests a second; inf, all at once. Unless set inf, or in --compare a load of 1.2, or 2 with the shipped "
+        "model.",
         REQUESTS,
         "--request-rate",
         "--rate",
@@ -117,7 +123,14 @@ MaxConcurrency = Annotated[
     int | None,
     option("Requests under way at most; departures then wait, so the loop is not open.", REQUESTS, "--max-concurrency"),
 ]
-MaxTokens = Annotated[int, option("Limit of answers whose prompt states none.", REQUESTS, "--max-tokens")]
+MaxTokens = Annotated[
+    int | None,
+    option(
+        "Limit of answers whose prompt states none; unless set 512, or 160 with the shipped model.",
+        REQUESTS,
+        "--max-tokens",
+    ),
+]
 Temperature = Annotated[
     float,
     option(

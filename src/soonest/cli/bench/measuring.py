@@ -48,6 +48,7 @@ class Setup:
     loads: Sequence[float]
     rate: float | None
     requests: int | None
+    seconds: float
     concurrency: int | None
     most: int | None
     slos: Mapping[str, float]
@@ -107,6 +108,7 @@ class Setup:
             self.loads,
             self.rate,
             self.requests,
+            seconds=self.seconds,
             concurrency=concurrency,
             ramp_seconds=ramp_seconds,
             pass_seconds=PASS_SECONDS if self.requests is None else float("inf"),

@@ -18,6 +18,7 @@ from tests.gateway.process.served import serving
 
 from soonest.data.journal import read_journal
 
+pytestmark = pytest.mark.slow
 PROMISED, MARGIN = 0.05, 0.25  # seconds; the margin is for a machine that is busy with other things
 CLIENTS = 6
 LOAD = """
@@ -59,7 +60,6 @@ def killed(gateway, life, seconds=1.5):
     return {name: float(at) for name, at in map(str.split, told)}, moment
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "windowed"])
 def test_after_a_kill_the_journal_lacks_no_more_than_was_promised(tmp_path, strict):
     path = tmp_path / "j.db"

@@ -11,6 +11,7 @@ from tests.gateway.process.served import serving
 
 from soonest.data.journal import read_journal
 
+pytestmark = pytest.mark.slow
 PROMPT, KEY, ENGINE_KEY, WRONG = (
     "xylophone-of-zanzibar",
     "quetzal-key-0123456789",
@@ -56,7 +57,6 @@ def page(gateway):
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", "json"])
 def test_no_secret_stands_in_logs_metrics_or_the_journal(tmp_path, form):
     path = tmp_path / "j.db"

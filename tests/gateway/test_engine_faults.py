@@ -210,3 +210,10 @@ def test_more_choices_than_any_engine_runs_are_a_large_request_not_a_small_one()
     with fake_engine() as fake, running(fake.url) as gateway:
         asking(chat(1, n=2000), url=gateway.url)
         until(gateway.idle)
+
+
+def test_a_request_that_an_engine_cannot_bear_does_not_take_it_out():
+    with fake_engine() as fake, running(fake.url) as gateway:
+        for _ in range(3):
+            assert asking(chat(2, "refuse"), url=gateway.url)[0][0] == 502
+            assert asking(chat(2), url=gateway.url)[0][0] == 200

@@ -249,12 +249,13 @@ class Gateway:
         self._judge(backend)
 
     def may_try_again(self, ticket: Ticket, backend: Backend, problem: Failure) -> bool:
-        """Whether it makes sense to ask again: another engine, or the same if it gave no answer at all."""
+        """Whether it makes sense to ask again: another engine, or the same, once, if it gave no answer at all."""
         self._judge(backend)
         others = any(
             b.place.up and b.name != backend.name and b.name not in ticket.failed for b in self.backends.values()
         )
-        return others or (backend.place.up and problem.status == NO_ANSWER)
+        once_more = backend.place.up and problem.status == NO_ANSWER and backend.name not in ticket.failed
+        return others or once_more  # a request that kills its engine is not to take it out alone
 
     def again(self, ticket: Ticket) -> None:
         """An attempt failed; it waits at its old place."""

@@ -161,7 +161,7 @@ def measure(*, short: bool) -> dict[str, object]:
     """All of it."""
     repetitions, seconds, gate_seconds = (1, 1.0, 3.0) if short else (3, 2.0, 8.0)
     waiting, operations = (10_000, 1000) if short else (100_000, 4000)
-    available = sorted(os.sched_getaffinity(0))
+    available, busy = sorted(os.sched_getaffinity(0)), os.getloadavg()[0]
     pinned = len(available) > 1 and shutil.which("taskset") is not None
     cores = (available[0], available[1]) if pinned else (None, None)
     if pinned:
@@ -193,6 +193,7 @@ def measure(*, short: bool) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         gates = gate(stack, Path(name), cores, 1 if short else 2, gate_seconds)
     rows, queue = rows_of(found, CHUNKS + 1), queueing(waiting, operations, seed=1)
+    print(f"load of the machine before it began: {busy:.2f}; above 0.5, times are those of a busy machine")
     print(*shown(found, rows), sep="\n")
     for line in queue:
         print(line)
@@ -205,7 +206,7 @@ def measure(*, short: bool) -> dict[str, object]:
         "command": f"python -m benchmarks.gateway{' --short' if short else ''} --out benchmarks/results/gateway.json",
         "seed": 1,
         "versions": versions(),
-        "machine": machine() | {"cores": len(available), "pinned": pinned},
+        "machine": machine() | {"cores": len(available), "pinned": pinned, "load_before": round(busy, 2)},
         "client": "wrk at full speed, asyncio at a pace" if wrk() else "asyncio",
         "connections": CONNECTIONS,
         "request_bytes": len(answer[0]),

@@ -23,6 +23,7 @@ LOGGER = "soonest.gateway"
 LONGEST_WORD = 128
 FACTS = "facts"
 """The attribute of a log record that holds what a line knows beside its message."""
+NUMBERS = (int, float)
 SIMPLE = re.compile(r"[!#-<>-\[\]-~]+")
 """Printable ASCII without blanks, quotes, = and the backslash."""
 ENCODE = json.JSONEncoder(default=str).encode
@@ -176,4 +177,4 @@ def _word(text: str) -> str:
 def _shown(value: object) -> str:
     """A value as it is, or in quotes where it would look like something else."""
     text = str(value)
-    return text if SIMPLE.fullmatch(text) else json.dumps(text)
+    return text if type(value) in NUMBERS or SIMPLE.fullmatch(text) else json.dumps(text)

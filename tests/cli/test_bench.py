@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from tests.fakes.engine import running
 
-from soonest.cli.bench import arms, output
+from soonest.cli.bench import arms, measuring, output
 from soonest.core import SimulationError
 
 BENCH = [sys.executable, "-c", "from soonest.cli import main; main()", "bench"]
@@ -155,6 +155,34 @@ def test_arms_are_told_what_they_name():
     assert "shipped" in words
     with pytest.raises(SimulationError, match="add --predictor DIR"):
         arms.gateways(["shortest"], {}, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "started", "loads", "limit"),
+    [
+        ([], ["--port", "0", "--policy", "fcfs", "--slots", "4", "--threads", "1"], [2.0], 160),
+        (
+            ["--engine-flags", "--slots 9"],
+            ["--port", "0", "--policy", "fcfs", "--slots", "4", "--threads", "1", "--slots", "9"],
+            [2.0],
+            160,
+        ),
+        (["a/model", "--predictor", "f"], ["a/model", "--port", "0", "--policy", "fcfs"], [1.2], 512),
+    ],
+)
+def test_an_engine_that_is_started_keeps_the_order_of_arrival(soonest, monkeypatch, words, started, loads, limit):
+    setups = []
+
+    def caught(setup):
+        setups.append(setup)
+        raise SimulationError("enough")
+
+    monkeypatch.setattr(measuring, "measure", caught)
+    soonest(*words)
+    (setup,) = setups
+    assert (setup.engine_words, setup.loads) == (started, loads)
+    if limit == 160:
+        assert {call.prompt.max_tokens for call in setup.plan.calls} == {160}
 
 
 def test_a_secret_is_not_in_the_command():

@@ -64,6 +64,12 @@ class Setup:
             return "this engine"
         return "the shipped tiny model" if self.model is None else Path(self.model).name
 
+    @property
+    def engine_words(self) -> list[str]:
+        """Of the command that starts the engine, whose own order is that of arrival: the order is the gateways'."""
+        model = [] if self.model is None else [self.model]
+        return [*model, "--port", "0", "--policy", "fcfs", *shlex.split(self.engine_flags)]
+
     def conditions(self) -> dict[str, object]:
         """All that the numbers depend on, but for addresses."""
         plan = self.plan
@@ -143,9 +149,7 @@ async def _measured(setup: Setup, talk: Talk) -> Comparison:
         engine = setup.url or setup.engine
         if engine is None:
             talk.begin(f"starting an engine for {setup.title}")
-            words = [] if setup.model is None else [setup.model]
-            words += ["--port", "0", "--policy", "fcfs", *shlex.split(setup.engine_flags)]  # the order is the gateways'
-            engine = await running.enter_async_context(serving("engine", *words))
+            engine = await running.enter_async_context(serving("engine", *setup.engine_words))
         endpoint = await setup.endpoint(engine)
         contenders = [Contender(endpoint.model, endpoint)]
         if setup.url is None:

@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="the model's folder; what is there is replaced")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=Size().steps, help="of training")
-    parser.add_argument("--questions", type=int, default=2000, help="asked to fit the forecasts, and as many to test")
+    parser.add_argument("--questions", type=int, default=700, help="asked to fit the forecasts, and as many to test")
     parser.add_argument("--reuse", action="store_true", help="the model is there: make the forecasts and the card anew")
     given = parser.parse_args()
     torch.set_num_threads(1)

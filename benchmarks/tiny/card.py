@@ -44,10 +44,11 @@ parts. It is here so that a real engine with real answers of very different leng
 download. It is of no use as an assistant.
 
 - **Shape**: {size.layers} layers, {size.hidden} wide, {size.heads} heads of {head}, {vocabulary} tokens (byte-level
-  pairs, each digit a token), {size.positions} positions; weights in float16
+  pairs; a number up to 150 is a token), {size.positions} positions; weights in float16
 - **Learned from**: text that it makes itself (`soonest.engines.tiny.tasks`), {trained.tokens:,} tokens, answers only;
   10 % of the talks have a system message, 10 % an earlier turn
-- **Trained by**: `{command}`, {trained.seconds:.0f} s on one CPU thread; {size.steps:,} steps, Muon and AdamW
+- **Trained by**: `{command}`,
+  {trained.seconds:.0f} s on one thread of a busy CPU; {size.steps:,} steps, Muon and AdamW
 - **Loss at the end**: {trained.loss:.4f} nats an answer token, drawn stories and opinions included
 - **Samples by default** at temperature 1 from the top 95 %
 

@@ -50,7 +50,7 @@ def told(text: str) -> bool:
 
 def argued(text: str) -> bool:
     """Whether an opinion is short, or has the reasons that it announced."""
-    return SHORT.fullmatch(text) is not None or _kept(text.split("\n"))
+    return SHORT.fullmatch(text) is not None or (text.endswith(".") and _kept(text.split("\n")))
 
 
 def _kept(lines: Sequence[str]) -> bool:

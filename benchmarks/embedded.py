@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 SLOTS, BUDGET, BLOCK, MEMORY = 4, 256, 16, 8192
 LOADS: Final = (0.7, 0.9, 1.2)
 BURSTINESS: Final = 0.5
-DRAIN: Final = 1.15
+DRAIN: Final = 1.06
 """A run takes so many times as long as its requests need to arrive, or to be served."""
 ARMS: Final = {
     "fcfs": ("fcfs", False),
@@ -257,7 +257,7 @@ def main() -> None:
     )
     parser.add_argument("--model", nargs=1, default=[], help="another model's folder; the shipped one unless set")
     parser.add_argument("--predictor", default=str(tiny.forecasts()), help="and its forecasts' folder")
-    parser.add_argument("--max-tokens", type=int, default=256)
+    parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a smoke run: few and short answers, two repetitions")
     given = parser.parse_args()

@@ -128,3 +128,16 @@ def test_stored_prefixes_give_way_to_those_who_wait(engine, model):
             assert said == greedy(model, ids, 20)
 
     asyncio.run(run())
+
+
+def test_a_prompt_needs_no_more_memory_than_for_its_part_of_a_step(engine, model):
+    """Of four tokens a step three answers take one each, and are gone before the prompt needs its second block."""
+    made = engine("fcfs", slots=4, memory=80, block_size=16, token_budget=4)
+    ids = prompt(model, "one two three four five six seven eight nine ten " * 4)
+    wanted = ((ids[:13], 14), (ids[:1], 14), (ids[:1], 14), (ids[:20], 1))
+
+    async def run():
+        return await asyncio.gather(*(answer(made, str(i), *one) for i, one in enumerate(wanted)))
+
+    assert [said for said, _ in asyncio.run(run())] == [greedy(model, *one) for one in wanted]
+    assert made.room.evictions == 0

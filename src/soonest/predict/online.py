@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 import warnings
 from collections import deque
 from dataclasses import replace
@@ -32,6 +33,7 @@ LEAST_ANSWERS: Final = 100
 """For a refit."""
 HELD_OUT: Final = 0.25
 """Share of recent answers that a refit is tested on."""
+REST: Final = 20
 FOUND: Final = 20.0
 LOST: Final = 50.0
 """Wealth at which the test of agreement speaks: an error of 1/20, and one in 50 answers at the worst."""
@@ -56,8 +58,8 @@ class Online(Predictor):
     serves the short first it measures the order among the served, and hardly that of those forecast to be long.
 
     Every `every` answers a copy of the base learns from the last `window` but for the newest quarter, and takes the
-    base's place if it predicts that quarter better. `refit` is `background` (a thread), `inline` (within `update`, for
-    simulations) or `never`.
+    base's place if it predicts that quarter better. `refit` is `background` (a thread, which rests so that it works
+    at most a twentieth of the time), `inline` (within `update`, for simulations) or `never`.
     """
 
     name = "online"
@@ -81,6 +83,7 @@ class Online(Predictor):
         self._thread: threading.Thread | None = None
         self._useful: bool | None = None
         self._since = self._told = self._generation = 0
+        self._rests_until = 0.0
         self.refit_error_: str | None = None
         self._clear()
 
@@ -137,14 +140,24 @@ class Online(Predictor):
             self._told += 1
             self._since += 1
             due = self.refit != "never" and self._since >= self.every and len(self._answers) >= LEAST_ANSWERS
-            if not due or (self._thread is not None and self._thread.is_alive()):
+            background = self.refit == "background"
+            if not due or (background and time.monotonic() < self._rests_until):
+                return
+            if self._thread is not None and self._thread.is_alive():
                 return
             self._since = 0
-            if self.refit == "background":
-                self._thread = threading.Thread(target=self._refit, name="soonest-refit", daemon=True)
+            if background:
+                self._thread = threading.Thread(target=self._refit_and_rest, name="soonest-refit", daemon=True)
                 self._thread.start()
         if self.refit == "inline":
             self._refit()
+
+    def _refit_and_rest(self) -> None:
+        """In a thread, which takes time from whoever serves: afterwards it rests `REST` times as long as it worked."""
+        began = time.monotonic()
+        self._refit()
+        ended = time.monotonic()
+        self._rests_until = ended + REST * (ended - began)
 
     def running(self, generated: Mapping[str, int]) -> None:
         """Passed on."""

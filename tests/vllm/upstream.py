@@ -1,6 +1,6 @@
 """Run vLLM's own scheduler tests with our scheduler in place of theirs, and compare.
 
-    .venv-vllm/bin/python -m tests.vllm.upstream --folder /tmp/upstream
+    .venv-vllm/bin/python -m tests.vllm.upstream --folder FOLDER
 
 The tests come from vLLM's source distribution, and run in that folder, outside the repository. Each file runs three
 times: with vLLM's schedulers, with its `AsyncScheduler` everywhere, and with ours (policy `fcfs`). What passes with

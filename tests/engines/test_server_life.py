@@ -95,6 +95,6 @@ def test_the_generation_thread_ends_where_the_server_cannot_start(engine, monkey
         raise OSError("no more sockets")
 
     monkeypatch.setattr(Server, "start", fail)
-    with pytest.raises(OSError, match="no more sockets"):
-        asyncio.run(_serve(made, socket.socket(), None, ()))
+    with socket.socket() as listening, pytest.raises(OSError, match="no more sockets"):
+        asyncio.run(_serve(made, listening, None, ()))
     assert not made.alive

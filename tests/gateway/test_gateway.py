@@ -4,7 +4,7 @@ import json
 
 import pytest
 from tests.fakes.engine import running as fake_engine
-from tests.gateway.clients import asking, chat, events
+from tests.gateway.clients import asking, chat, events, until
 from tests.gateway.running import running
 
 
@@ -42,3 +42,11 @@ def test_short_forecasts_go_first_and_the_wait_is_told():
         assert waiting == sorted(range(1, 5), key=lengths.__getitem__) or waits.index(min(waits)) != 0
         assert answers[3][1]["x-soonest-forecast"] == "10,10.0,10"
         assert gateway.idle()
+
+
+def test_the_log_line_of_an_answer_has_its_status(caplog):
+    with caplog.at_level("INFO", "soonest.gateway"), fake_engine() as fake, running(fake.url) as gateway:
+        asking(chat(2), chat(2, stream=True), url=gateway.url)
+        until(lambda: sum("request" in record.getMessage() for record in caplog.records) == 2)
+        facts = [record.facts for record in caplog.records if hasattr(record, "facts")]
+        assert [fact["status"] for fact in facts] == [200, 200]

@@ -317,6 +317,8 @@ class Gateway:
     def series(self, model: str) -> Series:
         """The metrics of a model; names that no engine serves share one, so that clients cannot invent labels."""
         served = self._served
+        if not model and len(served) == 1:
+            (model,) = served
         return self.metrics.of(model if not served or model in served else OTHER)
 
     async def _watch(self, backend: Backend) -> None:

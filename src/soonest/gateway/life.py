@@ -74,7 +74,7 @@ class Life:
         self.said = Said()
         self.admitted = self.first_token = self.last_token = NAN
         self.outcome = Outcome.REJECTED
-        self.status = 0
+        self.status, self.begun = 0, False
         self._task: asyncio.Task[Any] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._connection: Connection | None = scope.get("extensions", {}).get(LEAVING)
@@ -96,7 +96,7 @@ class Life:
             self.outcome = Outcome.CANCELLED
         except Exception:
             log.exception("request %s failed", self.id)
-            if not self.status:
+            if not self.begun:
                 self.status = 500
                 await say(self.send, failure(500, "the gateway failed at this request"), self.id)
         except asyncio.CancelledError:

@@ -46,6 +46,7 @@ class Relay:
             log.warning("%s", error)  # its address is not for clients
             said = "the engine took too long to answer" if isinstance(error, EngineTimeoutError) else NO_ANSWER
             return failure(502, said, retry_after=life.gateway.retry_seconds)
+        life.status = response.status
         try:
             if response.status in OVERLOADED:
                 return Failure(response.status, self._headers(response), await response.read())
@@ -153,7 +154,7 @@ class Relay:
 
     async def _start(self, response: ClientResponse, *more: tuple[bytes, bytes]) -> None:
         life = self.life
-        life.status = response.status
+        life.begun = True
         headers = [*self._headers(response), *more]
         await life.send({"type": "http.response.start", "status": response.status, "headers": headers})
 

@@ -8,9 +8,9 @@ from soonest.gateway.access import Access
 from soonest.gateway.app import App
 from soonest.gateway.gateway import Gateway
 from soonest.gateway.observe import Metrics, RequestLog
+from soonest.gateway.observe.watched import watch
 from soonest.gateway.settings import Settings
 from soonest.gateway.upstream import Client
-from soonest.gateway.watched import watch
 from soonest.policies import policy
 from soonest.serving import Server, listen
 

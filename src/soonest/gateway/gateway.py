@@ -9,18 +9,17 @@ import math
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from soonest import __version__
-from soonest.core import PolicyError, Rules
+from soonest.core import PolicyError
 from soonest.core.policy import reserves_estimate
 from soonest.gateway.access import KeysError
+from soonest.gateway.backend import Backend
 from soonest.gateway.observe.series import OTHER
-from soonest.gateway.queueing import Dispatcher, Forecasting, InFlight, Place, PromptTokens
+from soonest.gateway.queueing import Dispatcher, Forecasting, PromptTokens
 from soonest.gateway.settings import SettingsError
 from soonest.gateway.upstream import Engine
-from soonest.gateway.upstream.watch import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from soonest.gateway.observe import Metrics, RequestLog, Series, Traces
     from soonest.gateway.queueing import Ticket
     from soonest.gateway.settings import Settings
-    from soonest.gateway.upstream import Client, EngineState
+    from soonest.gateway.upstream import Client
     from soonest.gateway.wire import Failure
     from soonest.predict import Predictor
 
@@ -41,24 +40,7 @@ LOOK_EVERY: Final = 0.5
 """Seconds between two looks at an engine's metrics."""
 SWEEP_EVERY: Final = 1.0
 NO_ANSWER: Final = 502
-CLASS: Final = 1 << 40
-"""Steps of an engine's priority field between two priority classes."""
-MOST_CLASSES: Final = 1 << 20
-"""In either direction: an engine's field has 64 bits."""
-STEPS_A_UNIT: Final = 1000
-"""Ranks are numbers with fractions, an engine's priorities are whole."""
 log = logging.getLogger("soonest.gateway")
-
-
-class Backend:
-    """An engine with its place in the dispatcher, and the limit on what is in flight there."""
-
-    def __init__(self, engine: Engine, limit: int | None, *, learns: bool) -> None:
-        self.engine, self.name = engine, engine.root  # settings refuse URLs with a password
-        self.in_flight = InFlight() if learns else None
-        self.noted: int | None = None
-        """The limit that the journal knows of."""
-        self.place = Place(engine.root, limit if self.in_flight is None else self.in_flight.limit)
 
 
 class Gateway:
@@ -102,7 +84,9 @@ class Gateway:
         learns = gate and settings.in_flight is None
         self.client = client
         engines = [Engine(url, client, key=access.engine_key or "", clock=self.now) for url in settings.engines]
-        self.backends = {engine.root: Backend(engine, settings.in_flight, learns=learns) for engine in engines}
+        self._reserves = gate and reserves_estimate(policy)
+        made = (Backend(e, settings.in_flight, learns=learns, reserves=self._reserves) for e in engines)
+        self.backends = {backend.name: backend for backend in made}
         self.dispatcher = Dispatcher(
             policy,
             [b.place for b in self.backends.values()],
@@ -117,7 +101,6 @@ class Gateway:
         self.held_bytes = 0
         self._served: set[str] = set()
         self.lives: set[Life] = set()
-        self._reserves = gate and reserves_estimate(policy)
         self._turns: dict[Ticket, asyncio.Future[Backend | None]] = {}
         self._woken = False
         self._ids = itertools.count()
@@ -246,11 +229,11 @@ class Gateway:
     def failed(self, backend: Backend) -> None:
         """An engine broke off an answer."""
         backend.engine.breaker.failed(self.now())
-        self._judge(backend)
+        backend.judge()
 
     def may_try_again(self, ticket: Ticket, backend: Backend, problem: Failure) -> bool:
         """Whether it makes sense to ask again: another engine, or the same, once, if it gave no answer at all."""
-        self._judge(backend)
+        backend.judge()
         others = any(
             b.place.up and b.name != backend.name and b.name not in ticket.failed for b in self.backends.values()
         )
@@ -296,23 +279,8 @@ class Gateway:
         return self.counting.estimate(prompt)
 
     def additions(self, life: Life, backend: Backend) -> Mapping[str | tuple[str, ...], object]:
-        """What is added to a body for this engine: the forecast, and in priority mode the rank."""
-        dialect, forecast = backend.engine.dialect, life.made.forecast
-        added: dict[str | tuple[str, ...], object] = {}
-        if self.settings.hints and dialect.hint and forecast.known and not life.hinted:
-            expected = min(
-                max(forecast.expected, forecast.low), forecast.high
-            )  # a long tail may lie beyond the interval
-            added[dialect.hint, "soonest_forecast"] = [forecast.low, round(expected, 3), forecast.high]
-        if self.settings.mode == "priority" and life.ticket is not None:
-            entry, mean = life.ticket.entry, self.dispatcher.queue.mean_tokens
-            if not forecast.known:
-                entry = replace(entry, expected=mean, estimate=max(1, round(mean)))
-            rank = round(STEPS_A_UNIT * self.policy.rank(entry).base)
-            first = max(-MOST_CLASSES, min(entry.request.priority, MOST_CLASSES))
-            rank = max(-CLASS // 2, min(rank, CLASS // 2)) + CLASS * first
-            added["priority"] = (dialect.priority_sign or 1) * rank
-        return added
+        """What is added to a body for this engine."""
+        return backend.additions(life, self.policy, self.dispatcher.queue.mean_tokens)
 
     def series(self, model: str) -> Series:
         """The metrics of a model; names that no engine serves share one, so that clients cannot invent labels."""
@@ -330,36 +298,12 @@ class Gateway:
                 log.exception("looking at engine %s failed", backend.name)
 
     async def _look(self, backend: Backend) -> None:
-        """Ask an engine how it is, and adjust to it what is sent there."""
-        engine, place = backend.engine, backend.place
-        await look(engine, self.now)
-        self._judge(backend)
-        self._served |= set(engine.models)
-        state = engine.last
-        if state is not None:
-            if self._reserves and state.blocks and state.block_size:
-                place.rules = Rules.vllm(blocks=state.blocks, block_size=state.block_size)
-            if backend.in_flight is not None:
-                self._adjust(backend, backend.in_flight, state)
+        """Ask an engine how it is; then there may be room for somebody."""
+        await backend.look(self.now, held_back=len(self.dispatcher.queue) > 0)
+        self._served |= set(backend.engine.models)
+        if backend.noteworthy:
+            self._note()
         self.wake()
-
-    def _judge(self, backend: Backend) -> None:
-        """Send requests to an engine, or none, as its breaker says."""
-        healthy = backend.engine.healthy
-        if healthy != backend.place.up:
-            backend.place.up = healthy
-            log.warning("engine %s %s", backend.name, "is back" if healthy else "is taken out: it does not answer")
-
-    def _adjust(self, backend: Backend, in_flight: InFlight, state: EngineState) -> None:
-        """Learn the limit: from the engine's own slots if it tells them, else from its queue."""
-        place = backend.place
-        if state.slots:
-            place.limit = state.slots
-        elif state.waiting is not None and state.running is not None:
-            held_back = len(self.dispatcher.queue) > 0
-            place.limit = in_flight.seen(state.waiting, state.running, place.in_flight, held_back=held_back)
-            if backend.noted is not None and not 0.8 <= place.limit / backend.noted <= 1.25:
-                self._note()
 
     async def _sweep(self) -> None:
         """Tell the predictor, every so often, how far the running are."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from soonest.core import Forecast, ForecastError
 from soonest.gateway.access import Denied, TooMany
+from soonest.gateway.queueing.dispatcher import MOST_CHOICES
 from soonest.gateway.wire import Failure, failure
 from soonest.serving import LEAVING
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from soonest.serving import Connection
 
 LONGEST_ID: Final = 128
+LARGEST_PRIORITY: Final = 1 << 31
+HINT: Final = "soonest_forecast"
+HINT_FIELDS: Final = ("vllm_xargs", "custom_params")
 
 
 class Refused(Exception):  # noqa: N818 - said to a client, no fault of ours
@@ -77,6 +82,32 @@ async def read_body(gateway: Gateway, scope: Mapping[str, Any], receive: Any) ->
     if size > limit:
         raise too_large(limit)
     return b"".join(parts)
+
+
+def priority_of(fields: Mapping[str, Any]) -> int:
+    """What the body asks for, lower first; 0 where it asks for nothing."""
+    asked = fields.get("priority")
+    return max(-LARGEST_PRIORITY, min(asked, LARGEST_PRIORITY)) if type(asked) is int else 0
+
+
+def choices_of(fields: Mapping[str, Any]) -> int:
+    """Answers that the engine makes: `n`, of each prompt if there are several."""
+    asked, prompts = fields.get("n"), fields.get("prompt")
+    n = min(asked, MOST_CHOICES) if type(asked) is int and asked >= 1 else 1
+    several = isinstance(prompts, list) and prompts and isinstance(prompts[0], (str, list))
+    return min(n * (len(prompts) if several and prompts else 1), MOST_CHOICES)
+
+
+def hint_of(fields: Mapping[str, Any]) -> Forecast | None:
+    """The forecast that the client brings, if it does. Raises ForecastError for one that is none."""
+    for name in HINT_FIELDS:
+        field = fields.get(name)
+        if isinstance(field, dict) and (hint := field.get(HINT)) is not None:
+            try:
+                return Forecast.hint(*hint)
+            except TypeError:
+                raise ForecastError(f"{HINT} must be three numbers of tokens") from None
+    return None
 
 
 def too_large(limit: int) -> Refused:

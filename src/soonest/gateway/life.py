@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from soonest.core import Forecast, ForecastError, Outcome, Prompt, Record, Request
-from soonest.data.journal.row import UNFINISHED, Row
-from soonest.gateway.intake import Gone, Refused, let_in, read_body, request_id, say
+from soonest.gateway.intake import Gone, Refused, choices_of, hint_of, let_in, priority_of, read_body, request_id, say
+from soonest.gateway.journal.rows import row_of
 from soonest.gateway.observe import Finished
 from soonest.gateway.observe.traces import CHAT, COMPLETION
 from soonest.gateway.queueing import Made, QueueFull
-from soonest.gateway.queueing.dispatcher import MOST_CHOICES
 from soonest.gateway.relay import Relay
 from soonest.gateway.wire import BadBody, failure, read
 from soonest.serving import LEAVING
@@ -24,14 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from soonest.gateway.access import Caller
-    from soonest.gateway.gateway import Backend, Gateway
+    from soonest.gateway.backend import Backend
+    from soonest.gateway.gateway import Gateway
     from soonest.gateway.observe import Series, Trace
     from soonest.gateway.queueing import Ticket
     from soonest.serving import Connection
 
 NAN: Final = math.nan
-HINT: Final = "soonest_forecast"
-HINT_FIELDS: Final = ("vllm_xargs", "custom_params")
 MOST_ATTEMPTS: Final = 3
 MOST_HELD: Final = 1 << 30
 """Bytes of bodies that wait or run, all together."""
@@ -140,13 +138,13 @@ class Life:
             self.trace = gateway.traces.begin(operation, prompt.model, self.scope["headers"], self.id)
         self.made = await self._forecast(prompt)
         tokens = await gateway.prompt_tokens(prompt, self.fields)
-        self.choices = self._choices()
+        self.choices = choices_of(self.fields)
         self.request = Request(
             id=self.key,
             arrival=self.arrival,
             prompt_tokens=tokens,
             max_tokens=prompt.max_tokens,
-            priority=self._priority(caller),
+            priority=caller.priority(priority_of(self.fields)),
             tenant=prompt.tenant,
             model=prompt.model,
             forecast=self.made.forecast,
@@ -154,35 +152,19 @@ class Life:
 
     async def _forecast(self, prompt: Prompt) -> Made:
         """What the client says of its answer, else what the predictor does."""
-        for name in HINT_FIELDS:
-            field = self.fields.get(name)
-            if isinstance(field, dict) and (hint := field.get(HINT)) is not None:
-                try:
-                    made = Made(Forecast.hint(*hint), 0.0)
-                except (ForecastError, TypeError):
-                    self.series.fallback("hint")
-                else:
-                    self.hinted = True
-                    return made
+        try:
+            hint = hint_of(self.fields)
+        except ForecastError:
+            hint = None
+            self.series.fallback("hint")
+        if hint is not None:
+            self.hinted = True
+            return Made(hint, 0.0)
         made = await self.gateway.forecasting.ask(prompt)
         self.series.forecast_made(made.seconds)
         if made.fallback:
             self.series.fallback(made.fallback)
         return made
-
-    def _priority(self, caller: Caller) -> int:
-        asked = self.fields.get("priority")
-        if type(asked) is not int:
-            return 0
-        return caller.priority(max(-(1 << 31), min(asked, 1 << 31)))
-
-    def _choices(self) -> int:
-        """Answers that the engine makes for it: `n`, of each prompt if there are several."""
-        asked = self.fields.get("n")
-        n = min(asked, MOST_CHOICES) if type(asked) is int and asked >= 1 else 1
-        prompts = self.fields.get("prompt")
-        several = isinstance(prompts, list) and prompts and isinstance(prompts[0], (str, list))
-        return min(n * (len(prompts) if several and prompts else 1), MOST_CHOICES)
 
     async def _serve(self) -> None:
         """Wait for a turn, run, and again elsewhere while nothing was said to the client."""
@@ -235,7 +217,7 @@ class Life:
             self.trace.forecast(self.made.forecast)
             self.trace.admitted(self.admitted - self.arrival)
         if self.gateway.journal is not None:
-            self.gateway.journal.accepted(self._row(), self.key)
+            self.gateway.journal.accepted(row_of(self), self.key)
 
     def _watch(self) -> None:
         """A client that goes away takes its request with it, at once."""
@@ -277,7 +259,7 @@ class Life:
             cut = said.finish_reason == "length"
             gateway.forecasting.learn(self.prompt, round(said.tokens / self.choices), censored=cut)
         self._observe(now)
-        return None if gateway.journal is None else gateway.journal.finished(self._row(now), self.key)
+        return None if gateway.journal is None else gateway.journal.finished(row_of(self, now), self.key)
 
     def _observe(self, now: float) -> None:
         """Metrics, the log line and the span."""
@@ -312,36 +294,6 @@ class Life:
             outcome=self.outcome,
         )
 
-    def _row(self, now: float = NAN) -> Row:
-        """The journal's row, on the wall's clock; one that has not ended without `now`."""
-        request, forecast, said, shift = self.request, self.request.forecast, self.said, self.wall - self.arrival
-        return Row(
-            id=self.id,
-            arrival=self.wall,
-            admitted=self.admitted + shift,
-            first_token=self.first_token + shift,
-            finished=now + shift,
-            prompt_tokens=said.prompt_tokens or request.prompt_tokens,
-            cached_tokens=said.cached_tokens,
-            output_tokens=said.tokens,
-            max_tokens=request.max_tokens,
-            low=forecast.low,
-            expected=forecast.expected,
-            high=forecast.high,
-            coverage=forecast.coverage,
-            known=forecast.known,
-            policy=self.gateway.settings.policy,
-            tenant=request.tenant,
-            model=request.model,
-            priority=request.priority,
-            engine=self.backend.name if self.backend is not None else "",
-            outcome=UNFINISHED if math.isnan(now) else self.outcome.value,
-            finish_reason=said.finish_reason,
-            choices=self.choices,
-            forecast_seconds=self.made.seconds,
-            prompt=self.raw.decode("utf-8", "replace") if self.gateway.settings.journal_prompts else None,
-        )
-
     def _end(self) -> None:
         """Give everything back that is still held."""
         if self._connection is not None:
@@ -359,6 +311,6 @@ class Life:
                 gateway.forecasting.learn(self.prompt, round(self.said.tokens / self.choices), censored=True)
             self._observe(now)
             if gateway.journal is not None and not math.isnan(self.admitted):
-                gateway.journal.finished(self._row(now), self.key)
+                gateway.journal.finished(row_of(self, now), self.key)
         if self.trace is not None:
             self.trace.end(self._record(now))

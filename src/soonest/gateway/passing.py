@@ -14,7 +14,8 @@ from soonest.gateway.wire import failure
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from soonest.gateway.gateway import Backend, Gateway
+    from soonest.gateway.backend import Backend
+    from soonest.gateway.gateway import Gateway
 
 
 NO_ANSWER: Final = "the engine gave no answer"

@@ -13,7 +13,7 @@ from soonest.gateway.wire import Events, Failure, failure, in_stream, read_answe
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
-    from soonest.gateway.gateway import Backend
+    from soonest.gateway.backend import Backend
     from soonest.gateway.life import Life
     from soonest.gateway.wire import Usage
 

@@ -12,8 +12,8 @@ from soonest.gateway.access import Access
 from soonest.gateway.app import App
 from soonest.gateway.gateway import Gateway
 from soonest.gateway.observe import Metrics, RequestLog, Traces
+from soonest.gateway.observe.watched import watch
 from soonest.gateway.upstream import Client
-from soonest.gateway.watched import watch
 from soonest.serving import Server, listen, on_signal, say_ready
 
 if TYPE_CHECKING:

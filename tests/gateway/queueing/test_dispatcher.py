@@ -52,13 +52,11 @@ def test_a_request_that_an_engine_failed_rather_goes_elsewhere_and_blocks_nobody
     first, _ = one.enter(request("1")), one.enter(request("2"))
     assert started(one) == [("1", "a"), ("2", "b")]
     one.again(first)
-    one.enter(request("3"))
-    assert started(one) == [("1", "a")]  # b is full: rather there again than nobody anywhere
-    one.again(first)
+    third = one.enter(request("3"))
+    assert started(one) == [("3", "a")]  # b is full: the first waits for it
+    one.finished(third, 10, 1.0)
     b.up = False
-    assert started(one) == [("1", "a")]
-    one.finished(first, 10, 1.0)
-    assert started(one, 1.0) == [("3", "a")]
+    assert started(one, 1.0) == [("1", "a")]  # nobody else is left to ask
 
 
 def test_an_engine_that_is_down_gets_nothing():

@@ -137,16 +137,21 @@ class Dispatcher:
         if not len(self.queue) or not self._room_for_one():
             return []
         self.queue.reorder(now)
-        started = []
+        started, aside = [], []
         while self._room_for_one() and (entry := self.queue.peek()) is not None:  # whoever is next costs to find out
             ticket = self._tickets[entry.sequence]
             place = self._place_for(ticket, now)
-            if place is None:
+            if place is None and not ticket.failed:
                 break
             self.queue.pop()
+            if place is None:  # it waits for another engine than the one that failed it, and blocks nobody
+                aside.append(entry)
+                continue
             self._leave(ticket)
             self._start(ticket, place, now)
             started.append(ticket)
+        for entry in reversed(aside):
+            self.queue.put_back(entry)
         return started
 
     def finished(self, ticket: Ticket, tokens: int, now: float) -> None:
@@ -216,14 +221,18 @@ class Dispatcher:
         ticket.place = None
 
     def _place_for(self, ticket: Ticket, now: float) -> Place | None:
-        """The engine with the least expected work of those that have room for it; rather one that has not failed it."""
-        fitting = [p for p in self.places if p.has_room(ticket.choices) and self._fits(p, ticket, now)]
+        """The engine with the least expected work of those that have room for it.
+
+        While an engine is up that has not failed the request, no other is asked for it.
+        """
+        places = [p for p in self.places if p.up and p.name not in ticket.failed] or self.places
+        fitting = [p for p in places if p.has_room(ticket.choices) and self._fits(p, ticket, now)]
         if len(fitting) < 2:
             return fitting[0] if fitting else None
-        return min(fitting, key=lambda place: (place.name in ticket.failed, place.expected_tokens))
+        return min(fitting, key=lambda place: place.expected_tokens)
 
     def _room_for_one(self) -> bool:
-        """Whether any engine has room for a single choice; without it, for nobody."""
+        """Whether any engine could take one more."""
         return any(place.has_room(1) for place in self.places)
 
     def _room(self, request: Request) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from soonest.gateway.gateway import Backend, Gateway
+    from soonest.gateway.backend import Backend
+    from soonest.gateway.gateway import Gateway
     from soonest.gateway.observe import Metrics
 
 

@@ -127,7 +127,7 @@ def test_lengths_of_a_trace_are_asked_for(soonest, engine, tmp_path):
 
 
 def test_ctrl_c_prints_what_there_is(engine, prompts):
-    words = ["--url", engine.url, "--prompts", str(prompts), "-n", "60", "--request-rate", "15", "--arrivals", "fixed"]
+    words = ["--url", engine.url, "--prompts", str(prompts), "-n", "600", "--request-rate", "15", "--arrivals", "fixed"]
     child = subprocess.Popen([*BENCH, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     before = engine.seen()["requests"]
     while engine.seen()["requests"] < before + 20:  # warmed up, and some

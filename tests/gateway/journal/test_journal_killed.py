@@ -16,6 +16,7 @@ import pytest
 from soonest.data.journal import read_journal
 
 PROMISED, MARGIN = 0.05, 0.1  # seconds; the margin grows by what the machine kept the writer waiting for
+SERVER_MARGIN = 0.6  # what a server in a process of its own is kept waiting for is not seen here
 PULSE = -1
 KILLS = 10
 WRITER = """
@@ -56,7 +57,7 @@ asyncio.run(go(sys.argv[1], sys.argv[2] == "strict"))
 """
 
 
-def killed(url, mode, seconds):
+def killed(url, mode, seconds, margin=MARGIN):
     """Run a writer and kill it: its process id, what it said was finished and when, and what must be there by when."""
     writer = subprocess.Popen([sys.executable, "-c", WRITER, url, mode], stdout=subprocess.PIPE)
     said = []
@@ -81,7 +82,7 @@ def killed(url, mode, seconds):
     writer.stdout.close()
     beats = [at for number, at in said if number == PULSE] + [moment]
     stall = max(after - before for before, after in pairwise(beats))
-    due = moment if mode == "strict" else moment - PROMISED - MARGIN - stall
+    due = moment if mode == "strict" else moment - PROMISED - margin - stall
     return writer.pid, [(number, at) for number, at in said if number != PULSE], due
 
 
@@ -118,7 +119,7 @@ def test_a_killed_writer_loses_no_more_than_was_promised(tmp_path, mode):
 @pytest.mark.parametrize("mode", ["windowed", "strict"])
 def test_so_it_is_on_a_server(server, mode):
     server.empty()
-    pid, said, due = killed(server.url, mode, 1.0)
+    pid, said, due = killed(server.url, mode, 2.0, SERVER_MARGIN)
     expected = [i for i, at in said if at < due]
     assert expected
     check(server.url, pid, expected)

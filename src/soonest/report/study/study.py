@@ -1,0 +1,99 @@
+"""What a study found: text, tables and curves, with all that is needed to run it again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One named line of a plot; `low` and `high`, where given, are its confidence band."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Curves over one pair of axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    log_x: bool = False
+    log_y: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table: headings, and rows of text, numbers or nothing."""
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a study: paragraphs of plain text, then its tables and charts."""
+
+    title: str
+    text: tuple[str, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    charts: tuple[Chart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """All that one study found. Every figure in a page or a report comes out of one of these."""
+
+    name: str  # one word, which names its files and its page
+    title: str
+    command: str  # what makes it again
+    seed: int
+    versions: Mapping[str, str]  # of soonest, Python and what computed
+    machine: str
+    seconds: float  # how long it took
+    sections: tuple[Section, ...] = field(default=())
+
+    def to_json(self) -> str:
+        """The study as JSON that `from_json` reads back equal."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Study:
+        """The study that `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "sections": tuple(_section(section) for section in values["sections"])})
+
+    @classmethod
+    def read(cls, path: Path) -> Study:
+        """The study in a file that holds what `to_json` wrote."""
+        return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def _section(values: dict[str, Any]) -> Section:
+    grids = (
+        Grid(grid["caption"], tuple(grid["headings"]), tuple(tuple(row) for row in grid["rows"]))
+        for grid in values["grids"]
+    )
+    charts = (
+        Chart(**{**chart, "curves": tuple(_curve(curve) for curve in chart["curves"])}) for chart in values["charts"]
+    )
+    return Section(values["title"], tuple(values["text"]), tuple(grids), tuple(charts))
+
+
+def _curve(values: dict[str, Any]) -> Curve:
+    return Curve(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

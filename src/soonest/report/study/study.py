@@ -96,4 +96,5 @@ def _section(values: dict[str, Any]) -> Section:
 
 
 def _curve(values: dict[str, Any]) -> Curve:
-    return Curve(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    band = {side: None if values[side] is None else tuple(values[side]) for side in ("low", "high")}
+    return Curve(values["name"], tuple(values["x"]), tuple(values["y"]), **band)

@@ -1,0 +1,183 @@
+"""What every reproduction shares: its settings, how it tells how far it is, and work spread over processes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import signal
+import time
+import zlib
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+
+from soonest.core import SoonestError
+from soonest.report.study import Study
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from soonest.report.study import Section
+
+    Progress = Callable[[str, int, int], None]
+    """Hears what is being done, how much of it is done, and of how much."""
+    Reproduction = Callable[["Settings", Progress], Study]
+    """Runs everything of one paper and says what was found."""
+
+Task = TypeVar("Task")
+Found = TypeVar("Found")
+REPRODUCTIONS = {
+    "ssjf": "SSJF, shortest forecast first (Qiu et al., 2024, arXiv:2404.08509)",
+}
+"""What can be run again, by the name of its module here, which has a function `reproduce`: a `Reproduction`."""
+CHUNKS = 16
+"""Pieces that the work of one process is handed out in: progress is told after each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a reproduction is run. Results depend on `seed` and `scale`, never on `workers`.
+
+    Attributes:
+        seed: of everything random.
+        scale: share of the repetitions that the paper's tables rest on; 1 is the full reproduction.
+        workers: processes that share the work.
+        data: folder of the data sets, laid out as `arrivals/` and `lengths/`; `None` where none was given.
+
+    Raises:
+        SoonestError: a number is out of range.
+    """
+
+    seed: int = 0
+    scale: float = 1.0
+    workers: int = 1
+    data: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 1 << 32:
+            raise SoonestError(f"a seed is a whole number in 0..2**32-1, got {self.seed}")
+        if not 0 < self.scale <= 1:
+            raise SoonestError(f"scale is a share in (0, 1], got {self.scale}")
+        if self.workers < 1:
+            raise SoonestError(f"a reproduction needs at least one process, got {self.workers}")
+
+    def repetitions(self, usual: int, least: int = 2) -> int:
+        """`usual` times the scale, rounded, and no less than `least`."""
+        return max(least, round(usual * self.scale))
+
+    def seeds(self, name: str, count: int) -> list[int]:
+        """`count` seeds below 2^63 for the work of this name: others for another name or another seed."""
+        drawn = np.random.SeedSequence([self.seed, zlib.crc32(name.encode())])
+        return [int(seed) >> 1 for seed in drawn.generate_state(count, np.uint64)]
+
+    def file(self, name: str, what: str) -> Path:
+        """A file of the data folder, such as `arrivals/azure_conv_2023.csv.gz`; `what` says what it holds.
+
+        Raises:
+            SoonestError: there is no such file, or no folder was given.
+        """
+        if self.data is None:
+            raise SoonestError(f"{what} are needed ({name}): give their folder with --data, or set SOONEST_DATA")
+        path = self.data / name
+        if not path.is_file():
+            raise SoonestError(f"{what} are not in {self.data}: there is no {name}")
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """Since when a study runs."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def study(self, name: str, title: str, settings: Settings, sections: Sequence[Section]) -> Study:
+        """The finished study, with the command that makes it again, versions, machine and the time that it took."""
+        return Study(
+            name=name,
+            title=title,
+            command=command(name, settings),
+            seed=settings.seed,
+            versions=versions(),
+            machine=machine(),
+            seconds=round(time.monotonic() - self.began, 1),
+            sections=tuple(sections),
+        )
+
+
+def reproduction(name: str) -> Reproduction:
+    """The one of that name, loaded only now.
+
+    Raises:
+        SoonestError: there is none.
+    """
+    if name not in REPRODUCTIONS:
+        raise SoonestError(f"nothing to reproduce is called {name!r}; known: {', '.join(REPRODUCTIONS)}")
+    return cast("Reproduction", import_module(f"soonest.studies.{name}").reproduce)
+
+
+def spread(
+    work: Callable[[Task], Found], tasks: Sequence[Task], settings: Settings, progress: Progress, what: str
+) -> list[Found]:
+    """`work` of every task, in their order, shared by `settings.workers` processes.
+
+    `work` is a function of a module and a task is picklable; what is random in it comes from a seed in the task, so the
+    number of processes changes nothing. `progress` hears `what`.
+    """
+    progress(what, 0, len(tasks))
+    found = []
+    if settings.workers == 1 or len(tasks) < 2:
+        for task in tasks:
+            found.append(work(task))
+            progress(what, len(found), len(tasks))
+        return found
+    chunk = max(1, len(tasks) // (settings.workers * CHUNKS))
+    # not forked: the progress bar has a thread, and a fork beside threads may hang
+    pool = ProcessPoolExecutor(min(settings.workers, len(tasks)), get_context("spawn"), _leave_interrupts)
+    try:
+        for result in pool.map(work, tasks, chunksize=chunk):
+            found.append(result)
+            progress(what, len(found), len(tasks))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return found
+
+
+def command(name: str, settings: Settings) -> str:
+    """What makes a study again, wherever the data are."""
+    scale = "" if settings.scale == 1 else f" --scale {settings.scale:g}"
+    return f"soonest reproduce {name} --seed {settings.seed}{scale}"
+
+
+def versions() -> Mapping[str, str]:
+    """Of what the numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("soonest", "numpy", "numba", "scipy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> str:
+    """The processor's name and how many cores may be used."""
+    told = Path("/proc/cpuinfo")
+    match = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.exists() else None
+    return f"{match[1] if match else platform.processor() or platform.machine()}, {cores()} cores, {platform.system()}"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _leave_interrupts() -> None:
+    """In a process of the pool: Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

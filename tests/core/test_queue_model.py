@@ -145,13 +145,42 @@ class QueueMachine(RuleBasedStateMachine):
         priority=st.sampled_from([0, 0, 0, 1, -3]),
         tenant=st.sampled_from("abcd"),
     )
-    def push(self, arrival, size, known, prompt, priority, tenant):
+    def push(self, **facts):
+        self.enter(self.entry(**facts))
+
+    @precondition(lambda self: not len(self.queue) and not self.popped)
+    @rule(
+        target=running,
+        now=TIMES,
+        size=SIZES,
+        known=st.booleans(),
+        priority=st.sampled_from([0, 0, 1]),
+        tenant=st.sampled_from("abcd"),
+    )
+    def pass_by(self, now, size, known, priority, tenant):
+        """As a push, a reorder and a pop, where nobody waits."""
+        entry = self.entry(now, size, known, 0, priority, tenant)
+        assert self.queue.pass_by(entry, now)
+        self.reference.fresh.append(entry)
+        self.catch_up(now)
+        popped, charge = self.reference.pop()
+        assert popped is entry
+        assert entry.expected == charge
+        self.charges[entry] = charge
+        return entry
+
+    @precondition(lambda self: len(self.queue))
+    @rule(now=TIMES)
+    def nobody_passes_by_those_who_wait(self, now):
+        assert not self.queue.pass_by(Entry(Request("late", now, 1)), now)
+
+    def entry(self, arrival, size, known, prompt, priority, tenant):
         forecast = Forecast.exact(size) if known else Forecast.unknown(size)
         request = Request(
             str(self.count), arrival, prompt, priority=priority, tenant=tenant, forecast=forecast, max_tokens=1000
         )
         self.count += 1
-        self.enter(Entry(request, size))
+        return Entry(request, size)
 
     def enter(self, entry):
         self.queue.push(entry)
@@ -164,13 +193,17 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(now=TIMES)
     def reorder(self, now):
+        self.catch_up(now)
+        self.queue.reorder(now)
+
+    def catch_up(self, now):
+        """The reference's reorder."""
         for entry, tokens in self.ended:
             self.reference.correct(entry, tokens - self.charges[entry])
         self.reference.reorder(now, self.mean())
         for entry, charge in self.evicted:
             self.reference.correct(entry, -charge)
         self.ended, self.evicted, self.popped = [], [], []
-        self.queue.reorder(now)
 
     @precondition(lambda self: self.reference.placed)
     @rule()

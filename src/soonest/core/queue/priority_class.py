@@ -49,6 +49,15 @@ class PriorityClass:
             self._arrivals = [(e.request.arrival, e.sequence) for e in self._waiting.values()]
             heapq.heapify(self._arrivals)
 
+    def pass_by(self, entry: Entry) -> None:
+        """Charge somebody beside whom nobody waits, right after `rest`."""
+        bound, last = self.queue.overdue_after, self.queue.overdue_every - 1
+        overdue = bound is not None and self.queue.now >= entry.request.arrival + bound
+        self.since = 0 if overdue and self.since >= last else min(self.since + 1, last)
+        if self.queue.weights is not None:
+            tenant = entry.request.tenant
+            self._spent[tenant] = max(0.0, entry.expected / self.queue.weights.get(tenant, 1.0))
+
     def rest(self) -> None:
         """Once nobody waits, no tenant owes another anything."""
         if self.queue.weights is not None and not self._waiting:

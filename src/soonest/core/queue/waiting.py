@@ -100,11 +100,7 @@ class Queue:
         """Let an entry in, or in again after an eviction; it counts from the next `reorder` on."""
         if entry.request.id in self._entries:
             raise QueueError(f"request {entry.request.id!r} already waits")
-        if entry.sequence < 0:
-            entry.sequence = self._inserted
-            self._inserted += 1
-        forecast = entry.request.forecast
-        entry.expected = forecast.expected if forecast.known else self.mean_tokens
+        self._number(entry)
         self._entries[entry.request.id] = entry
         self._pushed[entry.sequence] = entry
         if entry.sequence in self._charges:
@@ -146,6 +142,26 @@ class Queue:
         self._take(entry)
         return entry
 
+    def pass_by(self, entry: Entry, now: float) -> bool:
+        """Push, reorder at `now`, and pop in one, for a new entry where nobody waits; else do nothing.
+
+        Whether it was let through. What it leaves behind is what the three calls would, but for an undo: it cannot be
+        put back.
+        """
+        if self._entries or entry.sequence >= 0:
+            return False
+        self.now = now
+        self._undo.clear()
+        self._correct()
+        self._evicted.clear()  # there is no account left to refund
+        for waiting in self._classes.values():
+            waiting.rest()
+        self._number(entry)
+        self._class(entry.request.priority).pass_by(entry)
+        if self.weights is not None:
+            self._charges[entry.sequence] = entry.expected
+        return True
+
     def put_back(self, entry: Entry) -> None:
         """Undo a pop: the entry keeps its place and its charge is refunded."""
         if entry.request.id in self._entries:
@@ -182,6 +198,14 @@ class Queue:
     def dropped(self, entry: Entry) -> None:
         """Forget an admitted entry that ended without an answer to learn from: cancelled, failed or aborted."""
         self._charges.pop(entry.sequence, None)
+
+    def _number(self, entry: Entry) -> None:
+        """Note when it first came, and what it is expected to take."""
+        if entry.sequence < 0:
+            entry.sequence = self._inserted
+            self._inserted += 1
+        forecast = entry.request.forecast
+        entry.expected = forecast.expected if forecast.known else self.mean_tokens
 
     def _correct(self) -> None:
         for entry, tokens in self._ended:

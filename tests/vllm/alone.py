@@ -73,7 +73,7 @@ def scheduler(
     )
 
 
-def request(name, prompt, limit=2048, *, forecast=None, priority=0, block_size=16):
+def request(name, prompt, limit=2048, *, forecast=None, priority=0, block_size=16, resumable=False):
     """A request; `prompt` is a list of tokens, or a number of tokens that nobody else has."""
     tokens = [crc32(f"{name} {i}".encode()) % 900 + 10 for i in range(prompt)] if isinstance(prompt, int) else prompt
     params = SamplingParams(
@@ -87,6 +87,7 @@ def request(name, prompt, limit=2048, *, forecast=None, priority=0, block_size=1
         pooling_params=None,
         priority=priority,
         block_hasher=get_request_block_hasher(block_size, sha256),
+        resumable=resumable,
     )
 
 

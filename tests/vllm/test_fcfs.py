@@ -1,12 +1,17 @@
 """With `fcfs` nothing changes: order, chunks and preemptions are vLLM's own."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from tests.vllm.alone import scheduler
 from tests.vllm.workloads import case, difference, driven
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.scheduler import Scheduler as Plain
 
+from soonest.core import Forecast
 from soonest.engines.vllm import Scheduler
+from soonest.sim.forecasts import Beliefs
 
 SEEDS = range(50)
 
@@ -35,11 +40,12 @@ def test_fcfs_is_vllms_own_order_chunks_and_preemptions(facts, block_size, budge
     assert preempted > len(SEEDS) // 10
 
 
-@pytest.mark.parametrize("policy", ["shortest", "a_max", "a_min", "response_ratio(a_min(live))"])
+@pytest.mark.parametrize("policy", ["shortest", "a_max", "a_min", "response_ratio(a_min)"])
 def test_without_any_forecast_the_order_is_vllms_own(facts, policy):
     for seed in range(5):
         load = same_class(case(seed, 16, 64))
-        load.jobs.beliefs.index[:] = next(i for i, f in enumerate(load.jobs.beliefs.table) if not f.known)
+        nothing = Beliefs((Forecast.unknown(2048),), np.zeros(len(load.jobs), dtype=np.int32))
+        load = replace(load, jobs=replace(load.jobs, beliefs=nothing))
         theirs = driven(load, scheduler(AsyncScheduler, facts, slots=load.slots, blocks=4000))
         ours = driven(load, scheduler(Scheduler, facts, slots=load.slots, blocks=4000, options={"policy": policy}))
         assert difference(ours, theirs) is None, (seed, difference(ours, theirs))

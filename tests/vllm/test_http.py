@@ -1,14 +1,18 @@
 """vLLM's OpenAI-compatible server with our scheduler and our front end, over HTTP with the official client."""
 
+import json
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pytest
 from openai import OpenAI
+from tests.vllm import seen
 from tests.vllm.servers import COMMAND, SMALL, environment, metrics, server
 from tests.vllm.waves import ANSWER, STORY, ask, history, order
 
+INNER = ("--middleware", "tests.vllm.seen.Seen")
 FLAGS = ("--scheduler-cls", "soonest.engines.vllm.Scheduler", "--middleware", "soonest.engines.vllm.FrontEnd")
 
 
@@ -18,9 +22,16 @@ def predictor(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(llama, predictor, tmp_path_factory):
+def bodies(tmp_path_factory):
+    """A file of the bodies that reach vLLM behind our front end."""
+    return tmp_path_factory.mktemp("bodies") / "bodies"
+
+
+@pytest.fixture(scope="module")
+def url(llama, predictor, bodies, tmp_path_factory):
     log = tmp_path_factory.mktemp("log") / "vllm.log"
-    with server(llama, log, *FLAGS, SOONEST_VLLM_POLICY="shortest", SOONEST_VLLM_PREDICTOR=str(predictor)) as found:
+    variables = {"SOONEST_VLLM_POLICY": "shortest", "SOONEST_VLLM_PREDICTOR": str(predictor)}
+    with server(llama, log, *INNER, *FLAGS, **variables, **{seen.VARIABLE: str(bodies)}) as found:
         yield found
 
 
@@ -45,6 +56,37 @@ def test_the_predictor_of_the_front_end_orders_requests_without_a_forecast(clien
     after = metrics(url)
     made = 'soonest_vllm_forecasts_total{outcome="made"}'
     assert after[made] - before.get(made, 0) == 5
+
+
+def reached(url, bodies, body):
+    """What of these bytes reaches vLLM, and its answer."""
+    bodies.write_bytes(b"")
+    asked = urllib.request.Request(  # noqa: S310 - our own
+        f"{url}/v1/chat/completions", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - our own
+        return bodies.read_bytes().removesuffix(b"\n"), answer.read()
+
+
+def test_a_body_stays_as_it_is_but_for_what_is_added(url, bodies):
+    start = (
+        f'{{ "messages" : [{{"role":"user","content":"{ANSWER}\\u0037"}}],\n "model":"small", "max_tokens": 4'.encode()
+    )
+    hinted = start + b', "temperature":0.70, "vllm_xargs":{"soonest_forecast":[4,4,4.0]} }\n'
+    assert reached(url, bodies, hinted)[0] == hinted
+    before = metrics(url)
+    for end in (b" }\n", b', "vllm_xargs": {"mine": "kept"}, "stream":false}'):
+        found, answer = reached(url, bodies, start + end)
+        place = (start + end).rindex(b"}")
+        new, after = found[place : place - len(start + end)], found[place - len(start + end) :]
+        assert (found[:place], after) == ((start + end)[:place], (start + end)[place:])
+        assert json.loads(answer)["usage"]["completion_tokens"] <= 4
+        (added,) = json.loads(b"{" + new.lstrip(b",") + b"}").items()
+        assert added[0] == "vllm_xargs"
+        assert len(added[1].pop("soonest_forecast")) == 3
+        assert added[1] == ({"mine": "kept"} if b"mine" in end else {})
+    hints = 'soonest_vllm_forecasts_hint_total{engine="0"}'
+    assert metrics(url)[hints] - before[hints] == 2
 
 
 def test_metrics_are_at_vllms_own_endpoint(client, url):
@@ -108,6 +150,7 @@ def test_completions_of_several_prompts_go_through(client):
     [
         ((), {"SOONEST_VLLM_POLCY": "fcfs"}, "no option 'polcy'; known: SOONEST_VLLM_POLICY"),
         (("--scheduling-policy", "priority"), {}, "--scheduling-policy priority is vLLM's own order"),
+        (FLAGS[2:], {"SOONEST_VLLM_PREDICTOR": "/nowhere/forecasts"}, "PredictorError: /nowhere/forecasts"),
     ],
 )
 def test_what_cannot_be_stops_the_start_and_says_why(llama, flags, variables, message):

@@ -1,11 +1,14 @@
 """The waiting queue as vLLM sees it: places, the door, cancelling, and what is refused."""
 
 import logging
+import re
 
 import pytest
 from tests.vllm.alone import Drive, request, scheduler
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.core.sched.scheduler import Scheduler as Plain
 from vllm.v1.request import RequestStatus
+from vllm.version import __version__ as version
 
 from soonest.core import Need, Policy, PolicyError, Rank
 from soonest.engines.vllm import Scheduler
@@ -48,6 +51,7 @@ def test_a_preempted_request_keeps_its_place_and_its_tokens(facts):
     assert ended(steps) == ["second", "first", "third"]
     assert sum(step.tokens.get("first", 0) for step in steps) > 8 + 40  # its tokens are computed again, not its answer
     assert ours.board["evictions"] == len(preempted)
+    assert ours.board["admissions"] == len(joined)
 
 
 def test_keep_decides_who_is_preempted(facts):
@@ -75,6 +79,7 @@ def test_whoever_cannot_be_scheduled_now_goes_back_to_its_place(facts):
     assert len(ours.waiting) == 2
     blocked = False
     assert ended(drive.run()) == ["next", "blocked", "last"]
+    assert ours.board["admissions"] == 3  # whoever was put back did not start
 
 
 def test_a_door_is_open_when_nothing_runs(facts):
@@ -85,7 +90,7 @@ def test_a_door_is_open_when_nothing_runs(facts):
     steps = Drive(ours, dict.fromkeys("abc", 20)).run(most=200)
     assert ended(steps) == ["a", "b", "c"]
     assert max(len(step.tokens) for step in steps) == 1
-    assert ours.board["doors_closed"] > 0
+    assert ours.board["doors_closed"] == 2 * 20  # in every step of "a" and "b" the next one is held back
 
 
 def test_a_closed_door_hides_nobody_from_the_metrics(facts):
@@ -239,10 +244,13 @@ def test_an_odd_forecast_is_counted_and_none(facts):
         ({}, {"SOONEST_VLLM_POLCY": "fcfs"}, "no option 'polcy'"),
         ({"soonest": "fcfs"}, {}, "must hold an object"),
         ({"soonest": {"overdue_every": 0}}, {}, "at least 1"),
-        ({"soonest": {"overdue_every": "many"}}, {}, "must be a int"),
+        ({"soonest": {"overdue_every": "many"}}, {}, "type int, got 'many'"),
         ({}, {"SOONEST_VLLM_WATERMARK": "1.5"}, "share in"),
         ({}, {"SOONEST_VLLM_OVERDUE_AFTER": "-1"}, "seconds >= 0"),
-        ({"soonest": {"policy": ["fcfs"]}}, {}, "must be a str"),
+        ({"soonest": {"policy": ["fcfs"]}}, {}, "type str"),
+        ({"soonest": {"policy": 5}}, {}, "type str, got 5"),
+        ({"soonest": {"overdue_every": 2.5}}, {}, "type int, got 2.5"),
+        ({"soonest": {"forecast_budget": 0}}, {}, "seconds > 0"),
     ],
 )
 def test_an_option_that_is_none_stops_the_start(additional, environment, message):
@@ -273,6 +281,29 @@ def test_an_untested_version_is_named_once(facts, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING, "vllm.soonest"):
         scheduler(Scheduler, facts)
     assert [r.getMessage() for r in caplog.records] == ["vLLM 0.99.0 is untested with this soonest; tested: 0.32"]
+
+
+@pytest.mark.parametrize("name", ["_inflight_prefills", "kv_cache_manager.watermark_blocks", "max_num_active_reqs"])
+def test_a_vllm_that_lacks_what_we_build_on_is_refused_by_name(facts, monkeypatch, name):
+    *path, last = name.split(".")
+    made = Plain.__init__
+
+    def without(self, *args, **kwargs):
+        made(self, *args, **kwargs)
+        holder = self
+        for part in path:
+            holder = getattr(holder, part)
+        delattr(holder, last)
+
+    monkeypatch.setattr(Plain, "__init__", without)
+    with pytest.raises(PolicyError, match=rf"vLLM {re.escape(version)} has no Scheduler\.{re.escape(name)}: .*0\.32"):
+        scheduler(Scheduler, facts)
+
+
+def test_a_hook_that_vllm_no_longer_calls_is_missed(facts, monkeypatch):
+    monkeypatch.delattr(Plain, "_update_request_as_session")
+    with pytest.raises(PolicyError, match=r"has no AsyncScheduler\._update_request_as_session"):
+        scheduler(Scheduler, facts)
 
 
 def test_the_overdue_lane_bounds_waiting_by_share(facts):

@@ -11,7 +11,7 @@ from soonest.core import Policy, Rank
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soonest.core import Entry, Numbers, Request
+    from soonest.core import Entry, Request
     from soonest.engines.vllm.metrics import Board
 
 log = logging.getLogger("vllm.soonest")
@@ -27,17 +27,8 @@ class Guard(Policy):
 
     def __init__(self, inner: Policy, board: Board) -> None:
         self.inner, self.board = inner, board
-        self.name, self.source, self.needs, self.holds = inner.name, inner.source, inner.needs, inner.holds
+        self.name = inner.name
         self._told = False
-
-    @property
-    def numbers(self) -> tuple[Numbers, ...] | None:
-        """The inner policy's."""
-        return self.inner.numbers
-
-    def row(self, request: Request) -> int:
-        """The inner policy's."""
-        return self.inner.row(request)
 
     def ranks(self, entry: Entry) -> bool:
         """Whether the inner policy ranks this entry."""

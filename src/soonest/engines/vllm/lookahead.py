@@ -33,8 +33,9 @@ class Lookahead:
         self.late = scheduler.vllm_config.max_concurrent_batches - 1
         self.managers = scheduler.kv_cache_manager.coordinator.single_type_managers
         self.shares = scheduler.kv_cache_manager.enable_caching and len(self.managers) == 1
-        self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp or scheduler.connector)
+        self.steady = not (scheduler.num_spec_tokens or scheduler.use_pp)
         self.fixed = 0
+        self._beside = False
         self._marks: dict[int, tuple[int, Call]] = {}
         self._ends: dict[int, int] = {}
         self._most = 0
@@ -70,7 +71,7 @@ class Lookahead:
         return fits
 
     def joins(self, call: Call) -> None:
-        """A request was admitted; what it holds shows later in this step."""
+        """A request left the queue; what it holds shows later in this step."""
         self._joined.append(call)
         reserve = self.scheduler.guard.reserve(call)
         end = self._ends[call.sequence] = self._end(call, 0 if reserve is None else reserve + self.late)
@@ -107,7 +108,9 @@ class Lookahead:
             if call.source.status == RequestStatus.RUNNING:
                 self._see(call.source)
         changed = ticks > 1 or (self._sharing and self._events != scheduler.events)
-        if changed or len(running) != len(self._marks) or scheduler.kv_holding_waiting or not self.steady:
+        changed |= self._beside or not self.steady
+        self._beside = self._others_hold()
+        if changed or self._beside or len(running) != len(self._marks):
             self._see_all(running)
 
     def _see_all(self, running: Iterable[VllmRequest]) -> None:
@@ -118,16 +121,22 @@ class Lookahead:
                 self._forget(call)
         self._events, self._sharing = scheduler.events, False
         own = sum(self._see(request) for request in running)
-        if self.shares or scheduler.kv_holding_waiting:
-            pool = scheduler.kv_cache_manager.block_pool
-            self.fixed = max(0, pool.num_gpu_blocks - 1 - pool.get_num_free_blocks() - own)
+        pool = scheduler.kv_cache_manager.block_pool
+        held = pool.num_gpu_blocks - 1 - pool.get_num_free_blocks()
+        others = -(-(held - own) // len(self.managers)) if self.shares or self._beside else 0
+        self.fixed = max(0, others)
+
+    def _others_hold(self) -> bool:
+        """Whether blocks may be held by some who do not run: sessions between turns, transfers."""
+        scheduler = self.scheduler
+        return bool(scheduler.connector) or len(scheduler.requests) > len(scheduler.running) + len(scheduler.queue)
 
     def _see(self, request: VllmRequest, shared: int | None = None) -> int:
         """Enter a running request as it is now; the blocks that it holds alone, where that is tracked."""
         call, cut = self.scheduler.calls[request.request_id], request.request_id in self._cut
         call.generated = request.num_output_tokens + request.num_output_placeholders
         held = 0
-        if self.shares or self.scheduler.kv_holding_waiting:
+        if self.shares or self._beside:
             held, found = self._blocks(request)
             shared = found if shared is None else shared
         shared = shared or 0

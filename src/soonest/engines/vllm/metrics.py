@@ -19,16 +19,16 @@ log = logging.getLogger("vllm.soonest")
 COUNTERS: dict[str, str] = {
     "forecasts_hint": "Requests that brought a forecast along.",
     "forecasts_none": "Requests without a forecast: served in arrival order.",
-    "forecasts_bad": "Requests whose forecast was none: served in arrival order.",
+    "forecasts_bad": "Requests whose forecast was odd: served in arrival order.",
     "answers_below": "Finished answers shorter than the forecast's interval.",
     "answers_inside": "Finished answers within the forecast's interval.",
     "answers_above": "Finished answers longer than the forecast's interval.",
-    "admissions": "Requests that the queue let into the running batch, again after a preemption too.",
-    "evictions": "Requests preempted because memory ran out.",
-    "doors_closed": "Steps in which memory was kept free for the running: the next request fits only later.",
+    "admissions": "Starts of requests, again after a preemption too.",
+    "evictions": "Preemptions: memory ran out, or the prefix cache was reset.",
+    "doors_closed": "Steps in which the next request was held back: with it the predicted peak would not fit.",
     "policy_errors": "Questions that the policy failed to answer.",
 }
-"""Counters by name; vLLM's `/metrics` has them as `soonest_NAME_total`."""
+"""Counters by name; vLLM's `/metrics` has them as `soonest_vllm_NAME_total`."""
 PAGE = 8 * len(COUNTERS)
 PLACES = {name: 8 * place for place, name in enumerate(COUNTERS)}
 NUMBER = struct.Struct("=d")

@@ -28,6 +28,7 @@ class Options:
         overdue_after: seconds after which a waiting request enters the overdue lane; `None`: never.
         overdue_every: that lane gets at most one admission in so many.
         predictor: folder of a predictor, for the front end; empty: none.
+        forecast_budget: seconds that a forecast may take before the request goes on without.
         watermark: share of the KV blocks that admission leaves free; `None`: vLLM's own `--watermark`.
 
     Raises:
@@ -38,6 +39,7 @@ class Options:
     overdue_after: float | None = None
     overdue_every: int = 8
     predictor: str = ""
+    forecast_budget: float = 0.05
     watermark: float | None = None
 
     def __post_init__(self) -> None:
@@ -45,6 +47,8 @@ class Options:
             raise PolicyError(f"overdue_after must be seconds >= 0, got {self.overdue_after}")
         if self.overdue_every < 1:
             raise PolicyError(f"overdue_every must be at least 1 (one admission in so many), got {self.overdue_every}")
+        if not 0 < self.forecast_budget < math.inf:
+            raise PolicyError(f"forecast_budget must be seconds > 0, got {self.forecast_budget}")
         if self.watermark is not None and not 0 <= self.watermark < 1:
             raise PolicyError(f"watermark is a share in [0, 1), got {self.watermark}")
 
@@ -68,20 +72,26 @@ KINDS = {
     "overdue_after": float,
     "overdue_every": int,
     "predictor": str,
+    "forecast_budget": float,
     "watermark": float,
 }
+OPTIONAL = {"overdue_after", "watermark"}
 
 
 def _value(name: str, value: object) -> object:
     if name not in KINDS:
         known = ", ".join(f"{PREFIX}{field.name.upper()}" for field in fields(Options))
         raise PolicyError(f"no option {name!r}; known: {known}, or the same words under {KEY!r} in --additional-config")
-    kind = KINDS[name]
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise PolicyError(f"option {name!r} must be a {kind.__name__}, got {value!r}")
-    if name in {"overdue_after", "watermark"} and value == "":
+    if name in OPTIONAL and value in ("", None):
         return None
+    kind = KINDS[name]
+    wrong = PolicyError(f"option {name!r} takes a value of type {kind.__name__}, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise wrong
     try:
-        return kind(value)
+        found = kind(value)
     except (ValueError, OverflowError):
-        raise PolicyError(f"option {name!r} must be a {kind.__name__}, got {value!r}") from None
+        raise wrong from None
+    if found != value and not isinstance(value, str):
+        raise wrong  # 2.5 is no count, and 5 no policy
+    return found

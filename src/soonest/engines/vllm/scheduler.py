@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
-from vllm.v1.request import RequestStatus
 from vllm.version import __version__ as version
 
 from soonest.core import Forecast, Need, PolicyError, Queue, Request, Rules
@@ -17,6 +16,7 @@ from soonest.engines.vllm.forecasts import forecast_of
 from soonest.engines.vllm.guard import Guard
 from soonest.engines.vllm.lookahead import Lookahead
 from soonest.engines.vllm.metrics import remove, shared_board
+from soonest.engines.vllm.needed import TESTED, check
 from soonest.engines.vllm.options import Options
 from soonest.engines.vllm.waiting import Call, Waiting
 from soonest.policies import policy as named
@@ -28,14 +28,10 @@ if TYPE_CHECKING:
     from soonest.core import Policy
 
 log = logging.getLogger("vllm.soonest")
-TESTED = ("0.32",)
 GIVES = frozenset({Need.EVICT})
 """What a policy may count on: the preempted compute their tokens again, and nobody is sent back after a quantum."""
-ANSWERED = (
-    RequestStatus.FINISHED_STOPPED,
-    RequestStatus.FINISHED_LENGTH_CAPPED,
-    RequestStatus.FINISHED_REPETITION,
-)
+ANSWERED = {"FINISHED_STOPPED", "FINISHED_LENGTH_CAPPED", "FINISHED_REPETITION"}
+"""How an answer ends whose length can be learned from."""
 
 
 class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed where types are checked
@@ -45,7 +41,8 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
     open when nothing runs; the running are sorted by `keep`, because vLLM preempts its last. All else is vLLM's.
 
     Raises:
-        PolicyError: an unknown option, a policy that needs what vLLM cannot give, or vLLM's own priority scheduling.
+        PolicyError: an unknown option, a policy that needs what vLLM cannot give, vLLM's own priority scheduling, or a
+            vLLM that lacks what we build on.
     """
 
     def __init__(self, vllm_config: Any, *args: Any, **kwargs: Any) -> None:
@@ -54,6 +51,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         if ".".join(version.split(".")[:2]) not in TESTED:
             log.warning("vLLM %s is untested with this soonest; tested: %s", version, ", ".join(TESTED))
         super().__init__(vllm_config, *args, **kwargs)
+        check(self)
         self.board, self._page = shared_board(vllm_config.parallel_config.data_parallel_index)
         self.guard = Guard(policy, self.board)
         self.rules = self._rules(options.watermark)
@@ -63,7 +61,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         self.waiting = Waiting(self, queue)
         self.queue, self.clock = queue, time.monotonic
         self.lookahead = Lookahead(self, self.rules, holds=policy.holds)
-        self._admissions = 0
+        self._left = 0
         self._news = self._prefilling = self._unsorted = False
         numbers = policy.numbers
         self._sorts = not keeps_by_admission(policy)
@@ -77,7 +75,11 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         if self._sorts and (self._unsorted or self._keep_moves) and self._scarce():
             self._sort()
         self.waiting.step(self.clock())
-        return super().schedule(*args, **kwargs)
+        output = super().schedule(*args, **kwargs)
+        started = len(output.scheduled_new_reqs) + len(output.scheduled_cached_reqs.resumed_req_ids)
+        if started:
+            self.board.add("admissions", started)
+        return output
 
     def shutdown(self) -> None:
         """Take the metrics' page away too."""
@@ -114,7 +116,14 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         return bool(self.rules.blocks_for(call.source.num_tokens) <= free)
 
     def arrived(self, source: VllmRequest) -> None:
-        """A request joins the queue; its arrival is when the engine hears of it, as in vLLM's own order."""
+        """A request joins the queue; its arrival is when the engine hears of it, as in vLLM's own order.
+
+        A session comes again for each turn; its last turn may have ended after a preemption, while it waits here.
+        """
+        if (before := self.calls.get(source.request_id)) is not None:
+            if source.request_id in self.queue:
+                return
+            self.lookahead.leaves(before)
         request = Request(
             source.request_id,
             self.clock(),
@@ -127,14 +136,13 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
         call.clamp(self.guard.first(request), self.rules.estimate_room(request.prompt_tokens))
         self._push(call)
 
-    def admitted(self, call: Call) -> None:
-        """A request leaves the queue."""
-        self._admissions += 1
-        call.admitted = self._admissions
+    def left(self, call: Call) -> None:
+        """A request leaves the queue, to start in this step or to be put back."""
+        self._left += 1
+        call.admitted = self._left
         self.lookahead.joins(call)
         if self._sorts:
             call.place = self._place(call)
-        self.board.add("admissions")
         self._changed()
         self._unsorted = True
 
@@ -181,7 +189,7 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc]  # vLLM is not installed 
 
     def _learn(self, call: Call) -> None:
         source, forecast = call.source, call.request.forecast
-        if source.status not in ANSWERED or source.pooling_params is not None:
+        if source.status.name not in ANSWERED or source.pooling_params is not None:
             self.queue.dropped(call)
             return
         tokens = source.num_output_tokens

@@ -49,7 +49,7 @@ class Waiting(RequestQueue):  # type: ignore[misc]  # vLLM is not installed wher
     def pop_request(self) -> VllmRequest:
         """The head leaves, to run or to be put back."""
         call = self._call(self.queue.pop())
-        self.scheduler.admitted(call)
+        self.scheduler.left(call)
         return call.source
 
     def peek_request(self) -> VllmRequest:

@@ -36,17 +36,19 @@ class Answer:
             self._stream = kind.startswith(b"text/event-stream")
         elif message["type"] == "http.response.body" and self._good:
             data, last = message.get("body", b""), not message.get("more_body")
-            message = {**message, "body": self._events(data, last=last) if self._stream else self._whole(data)}
+            if self._stream:
+                message = {**message, "body": self._events(data, last=last)}
+            else:
+                self._whole(data, last=last)
         await self._send(message)
 
-    def _whole(self, data: bytes) -> bytes:
+    def _whole(self, data: bytes, *, last: bool) -> None:
         self._left += data
         if len(self._left) > MOST_BYTES:
             self._good, self._left = False, b""
-        elif self._left.endswith(b"}"):
+        elif last:
             self._usage(self._left)
             self.censored = CUT in self._left
-        return data
 
     def _events(self, data: bytes, *, last: bool) -> bytes:
         """Whole events alone, without the usage where it is dropped."""

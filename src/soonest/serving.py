@@ -174,6 +174,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run a server's main coroutine, on uvloop where it is installed; its exit status."""
+    gc.set_threshold(20_000, 20, 20)
     gc.freeze()  # what is loaded by now stays: the collector need not look at it again
     try:
         import uvloop  # noqa: PLC0415 - not on every platform

@@ -44,9 +44,10 @@ def test_short_forecasts_go_first_and_the_wait_is_told():
         assert gateway.idle()
 
 
-def test_the_log_line_of_an_answer_has_its_status(caplog):
-    with caplog.at_level("INFO", "soonest.gateway"), fake_engine() as fake, running(fake.url) as gateway:
+def test_the_log_line_of_an_answer_has_its_status(written):
+    stream = written()
+    with fake_engine() as fake, running(fake.url) as gateway:
         asking(chat(2), chat(2, stream=True), url=gateway.url)
-        until(lambda: sum("request" in record.getMessage() for record in caplog.records) == 2)
-        facts = [record.facts for record in caplog.records if hasattr(record, "facts")]
-        assert [fact["status"] for fact in facts] == [200, 200]
+        until(lambda: stream.getvalue().count('"message": "request"') == 2)
+    said = map(json.loads, stream.getvalue().splitlines())
+    assert [line["status"] for line in said if line["message"] == "request"] == [200, 200]

@@ -146,6 +146,14 @@ def serve(
     log_share: Annotated[
         float, option("Share of finished requests that get a line; failed ones always do.", MEMORY, "--log-share")
     ] = 1.0,
+    log_rate: Annotated[
+        int,
+        option(
+            "Lines a second for requests that finished well, at most; one more line counts the rest.",
+            MEMORY,
+            "--log-rate",
+        ),
+    ] = 100,
     slots: Annotated[
         int | None,
         option("Of the engine that is started: requests that run at once; 8 unless set.", ENGINES, "--slots"),
@@ -172,7 +180,7 @@ def serve(
     from soonest.gateway.gateway import check
     from soonest.gateway.journal import journal as open_journal
     from soonest.gateway.journal.savings import Savings
-    from soonest.gateway.observe import write_lines
+    from soonest.gateway.observe import RequestLog, write_lines
     from soonest.gateway.serve import serve as serve_gateway
     from soonest.gateway.settings import Settings, SettingsError
     from soonest.policies import policy as named
@@ -227,7 +235,7 @@ def serve(
         savings=None if rows is None else Savings(where),
         access=Access(engine_key=engine_key) if keys is None else Access.open(keys, engine_key=engine_key),
         otlp=otlp,
-        log_share=log_share,
+        lines=RequestLog(log_share, log_rate),
         restarts=None if child is None or ours is None else partial(_restarts, child, ours),
     )
     raise typer.Exit(run(_beside(child, start)))

@@ -24,7 +24,7 @@ from soonest.gateway.upstream import Engine
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from soonest.core import Policy, Prompt
+    from soonest.core import Policy, Prompt, Request
     from soonest.gateway.access import Access
     from soonest.gateway.journal import Journal
     from soonest.gateway.journal.savings import Savings
@@ -184,23 +184,28 @@ class Gateway:
         """An id for a request whose client gave none."""
         return f"{self._prefix}-{next(self._ids):x}"
 
-    def at_once(self, ticket: Ticket) -> Backend | None:
-        """The engine of a ticket that need not wait: there is room for all who are here, so their order is one.
+    def enter(self, request: Request, choices: int, *, streams: bool) -> Ticket:
+        """A ticket, with a place where there is room for all who are here, so that their order is one; else see `turn`.
 
-        Where memory decides too, or room is scarce, those who come at the same time are put in order first, by `turn`.
+        Where memory decides too, or room is scarce, those who come at the same time are put in order first.
+
+        Raises:
+            QueueFull: as many wait as may.
         """
-        if self._turns or self._reserves:
-            return None
+        if not self._reserves and self._room_for_all(choices):
+            ticket = self.dispatcher.pass_by(request, self.now(), choices, streams=streams)
+            if ticket is not None:
+                return ticket
+        return self.dispatcher.enter(request, choices, streams=streams)
+
+    def _room_for_all(self, choices: int) -> bool:
         here, room = len(self.lives), 0.0
         for backend in self.backends.values():
             place = backend.place
             here -= len(place.running)
             if place.up:
                 room += math.inf if place.limit is None else place.limit - place.in_flight
-        if room < max(here, ticket.choices):
-            return None
-        self.dispatcher.admit(self.now())
-        return None if ticket.place is None else self.backends[ticket.place.name]
+        return room >= max(here, choices)
 
     def turn(self, ticket: Ticket) -> asyncio.Future[Backend | None]:
         """A future of the engine that takes this ticket; of nothing, if it waited too long."""
@@ -267,16 +272,28 @@ class Gateway:
             if future is not None and not future.done() and ticket.place is not None:
                 future.set_result(self.backends[ticket.place.name])
 
-    async def prompt_tokens(self, prompt: Prompt, fields: Mapping[str, Any]) -> int:
-        """As the engine counts them where memory depends on it, else an estimate."""
+    def running_at(self, ticket: Ticket) -> Backend | None:
+        """The engine that has it."""
+        return None if ticket.place is None else self.backends[ticket.place.name]
+
+    @property
+    def tokenizes(self) -> bool:
+        """Whether engines are asked how long a prompt is: where memory depends on it."""
+        return self._reserves and self.settings.tokenize
+
+    def prompt_estimate(self, prompt: Prompt, fields: Mapping[str, Any]) -> int:
+        """Tokens of a prompt, without asking an engine."""
         ids = fields.get("prompt")
         if isinstance(ids, list) and ids and all(type(token) is int for token in ids):
             return len(ids)
-        if self._reserves and self.settings.tokenize:
-            for backend in self.backends.values():
-                if backend.place.up and (counted := await backend.engine.tokenize(fields)) is not None:
-                    return counted
         return self.counting.estimate(prompt)
+
+    async def prompt_tokens(self, fields: Mapping[str, Any]) -> int | None:
+        """Tokens of a prompt as an engine counts them, if one does."""
+        for backend in self.backends.values():
+            if backend.place.up and (counted := await backend.engine.tokenize(fields)) is not None:
+                return counted
+        return None
 
     def additions(self, life: Life, backend: Backend) -> Mapping[str | tuple[str, ...], object]:
         """What is added to a body for this engine."""

@@ -36,11 +36,13 @@ class Gone(Exception):  # noqa: N818 - as Refused
     """The client went away before it had sent all."""
 
 
-def request_id(gateway: Gateway, scope: Mapping[str, Any]) -> str:
-    """The client's `X-Request-Id`, if it is one; else a new one."""
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    fine = 0 < len(given) <= LONGEST_ID and given.isascii() and given.decode("ascii").isprintable()
-    return given.decode("ascii") if fine else gateway.new_id()
+def request_id(scope: Mapping[str, Any]) -> str:
+    """The client's `X-Request-Id`, if it is fit to be one; else nothing."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            fine = 0 < len(value) <= LONGEST_ID and value.isascii() and value.decode("ascii").isprintable()
+            return value.decode("ascii") if fine else ""
+    return ""
 
 
 def let_in(gateway: Gateway, scope: Mapping[str, Any], now: float) -> Caller:
@@ -60,16 +62,20 @@ def let_in(gateway: Gateway, scope: Mapping[str, Any], now: float) -> Caller:
 async def read_body(gateway: Gateway, scope: Mapping[str, Any], receive: Any) -> bytes:
     """The whole body, within the limits of size and time. Raises Refused, and Gone."""
     limit = gateway.settings.body_limit
-    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if length.isdigit() and int(length) > limit:
-        raise too_large(limit)
-    connection: Connection | None = scope.get("extensions", {}).get(LEAVING)
-    at_hand = connection is not None and connection.whole
-    message = await (receive() if at_hand else _part(gateway, receive))
+    connection: Connection | None = scope["extensions"].get(LEAVING) if "extensions" in scope else None
+    if connection is not None and connection.whole:
+        message = await receive()
+    else:
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if length.isdigit() and int(length) > limit:
+            raise too_large(limit)
+        message = await _part(gateway, receive)
     if message["type"] == "http.disconnect":
         raise Gone
     body: bytes = message.get("body", b"")
     if not message.get("more_body", False):
+        if len(body) > limit:
+            raise too_large(limit)
         return body
     parts, size = [body], len(body)
     deadline = gateway.now() + gateway.settings.client_timeout

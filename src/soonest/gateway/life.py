@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from soonest.core import Forecast, ForecastError, Outcome, Prompt, Record, Request
@@ -50,6 +51,9 @@ class Said:
     finish_reason: str = ""
 
 
+UNSAID: Final = Said()
+
+
 class Life:
     """One request to a scheduled path, as an ASGI call. `id` is its client's word, `key` is unlike any other's.
 
@@ -57,28 +61,30 @@ class Life:
     once, in `_end`, however the request ends.
     """
 
+    raw = b""
+    fields: Mapping[str, Any] = MappingProxyType({})
+    prompt, made, request = SILENCE, NOTHING, NOBODY
+    choices, hinted = 1, False
+    caller: Caller | None = None
+    ticket: Ticket | None = None
+    backend: Backend | None = None
+    trace: Trace | None = None
+    said = UNSAID
+    admitted = first_token = last_token = NAN
+    outcome = Outcome.REJECTED
+    status, begun = 0, False
+    _series: Series | None = None
+    _task: asyncio.Task[Any] | None = None
+    _watching: asyncio.Task[None] | None = None
+    _gone, _held = False, 0
+
     def __init__(self, gateway: Gateway, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         self.gateway, self.scope, self.receive, self.send = gateway, scope, receive, send
         self.arrival, self.wall = gateway.now(), time.time()
-        self.id, self.key = request_id(gateway, scope), gateway.new_id()
-        self.raw = b""
-        self.fields: dict[str, Any] = {}
-        self.prompt, self.made, self.request = SILENCE, NOTHING, NOBODY
-        self.choices, self.hinted = 1, False
-        self.caller: Caller | None = None
-        self.ticket: Ticket | None = None
-        self.backend: Backend | None = None
-        self.trace: Trace | None = None
-        self.said = Said()
-        self.admitted = self.first_token = self.last_token = NAN
-        self.outcome = Outcome.REJECTED
-        self.status, self.begun = 0, False
-        self._task: asyncio.Task[Any] | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._connection: Connection | None = scope.get("extensions", {}).get(LEAVING)
-        self._gone = False
+        self.key = gateway.new_id()
+        self.id = request_id(scope) or self.key
+        self._connection: Connection | None = scope["extensions"].get(LEAVING) if "extensions" in scope else None
         self._may_wait = gateway.settings.longest_wait
-        self._held = 0
 
     async def run(self) -> None:
         """From the first byte to the last; never raises but for a cancellation from outside."""
@@ -109,7 +115,7 @@ class Life:
     @property
     def series(self) -> Series:
         """The metrics of the model that was asked for."""
-        return self.gateway.series(self.prompt.model)
+        return self._series or self.gateway.series(self.prompt.model)
 
     @property
     def streams(self) -> bool:
@@ -132,12 +138,20 @@ class Life:
         prompt = Prompt.from_body(self.fields, id=self.key, tenant=caller.tenant)
         if len(prompt.model) > LONGEST_NAME:
             prompt = replace(prompt, model=prompt.model[:LONGEST_NAME])
-        self.prompt = prompt
+        self.prompt, self._series = prompt, gateway.series(prompt.model)
         if gateway.traces is not None:
             operation = CHAT if "messages" in self.fields else COMPLETION
             self.trace = gateway.traces.begin(operation, prompt.model, self.scope["headers"], self.id)
-        self.made = await self._forecast(prompt)
-        tokens = await gateway.prompt_tokens(prompt, self.fields)
+        forecasting, hint = gateway.forecasting, self._hint()
+        if hint is None:
+            made = forecasting.at_once(prompt) if forecasting.quick else await forecasting.ask(prompt)
+            self._series.forecast_made(made.seconds)
+            if made.fallback:
+                self._series.fallback(made.fallback)
+            self.made = made
+        tokens = gateway.prompt_estimate(prompt, self.fields)
+        if gateway.tokenizes:
+            tokens = await gateway.prompt_tokens(self.fields) or tokens
         self.choices = choices_of(self.fields)
         self.request = Request(
             id=self.key,
@@ -150,21 +164,16 @@ class Life:
             forecast=self.made.forecast,
         )
 
-    async def _forecast(self, prompt: Prompt) -> Made:
-        """What the client says of its answer, else what the predictor does."""
+    def _hint(self) -> Forecast | None:
+        """What the client itself says of its answer; it goes before what a predictor says."""
         try:
             hint = hint_of(self.fields)
         except ForecastError:
-            hint = None
             self.series.fallback("hint")
+            return None
         if hint is not None:
-            self.hinted = True
-            return Made(hint, 0.0)
-        made = await self.gateway.forecasting.ask(prompt)
-        self.series.forecast_made(made.seconds)
-        if made.fallback:
-            self.series.fallback(made.fallback)
-        return made
+            self.hinted, self.made = True, Made(hint, 0.0)
+        return hint
 
     async def _serve(self) -> None:
         """Wait for a turn, run, and again elsewhere while nothing was said to the client."""
@@ -173,17 +182,19 @@ class Life:
         if not gateway.up:
             raise Refused(failure(503, "no engine answers", retry_after=gateway.retry_seconds), "no_engine")
         try:
-            self.ticket = gateway.dispatcher.enter(request, self.choices, streams=self.streams)
+            self.ticket = gateway.enter(request, self.choices, streams=self.streams)
         except QueueFull as full:
             raise Refused(failure(429, str(full), retry_after=full.retry_after), "queue_full") from None
         self._watch()
         for attempt in range(1, MOST_ATTEMPTS + 1):
-            self.backend = await self._turn(self.ticket)
+            backend = self.backend = gateway.running_at(self.ticket) or await self._turn(self.ticket)
+            if math.isnan(self.admitted):
+                self._admitted(self.ticket)
             self.said = Said()
-            problem = await Relay(self, self.backend).run()
+            problem = await Relay(self, backend).run()
             if problem is None:
                 return
-            if attempt == MOST_ATTEMPTS or not gateway.may_try_again(self.ticket, self.backend, problem):
+            if attempt == MOST_ATTEMPTS or not gateway.may_try_again(self.ticket, backend, problem):
                 raise Refused(problem, "engine_failed")
             self.series.retried()
             gateway.again(self.ticket)
@@ -191,23 +202,18 @@ class Life:
     async def _turn(self, ticket: Ticket) -> Backend:
         """Wait until the dispatcher names an engine."""
         gateway = self.gateway
-        backend = gateway.at_once(ticket)
-        if backend is None:
-            turn = gateway.turn(ticket)
-            timer = gateway.loop.call_later(self._may_wait, gateway.give_up, ticket)
-            began = gateway.now()
-            try:
-                backend = await turn
-            finally:
-                timer.cancel()
-                self._may_wait = max(0.0, self._may_wait - (gateway.now() - began))
+        timer = gateway.loop.call_later(self._may_wait, gateway.give_up, ticket)
+        began = gateway.now()
+        try:
+            backend = await gateway.turn(ticket)
+        finally:
+            timer.cancel()
+            self._may_wait = max(0.0, self._may_wait - (gateway.now() - began))
         if backend is None:
             raise Refused(
                 failure(504, "the request waited too long for its turn", retry_after=gateway.dispatcher.drain_seconds),
                 "deadline",
             )
-        if math.isnan(self.admitted):
-            self._admitted(ticket)
         return backend
 
     def _admitted(self, ticket: Ticket) -> None:

@@ -30,7 +30,7 @@ class Passing:
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """One request."""
-        gateway, caller, name = self.gateway, None, request_id(self.gateway, scope)
+        gateway, caller, name = self.gateway, None, request_id(scope) or self.gateway.new_id()
         try:
             caller = let_in(gateway, scope, gateway.now())
             body = await read_body(gateway, scope, receive)

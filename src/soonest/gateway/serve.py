@@ -41,7 +41,7 @@ async def serve(
     journal: Journal | None = None,
     access: Access | None = None,
     otlp: str | None = None,
-    log_share: float = 1.0,
+    lines: RequestLog | None = None,
     savings: Savings | None = None,
     restarts: Callable[[], Mapping[str, float]] | None = None,
 ) -> int:
@@ -60,7 +60,7 @@ async def serve(
             client,
             access,
             metrics,
-            RequestLog(log_share),
+            lines or RequestLog(),
             predictor=predictor,
             journal=journal,
             traces=traces,

@@ -63,14 +63,26 @@ class Forecasting:
 
     async def ask(self, prompt: Prompt) -> Made:
         """The forecast of one prompt; never raises."""
+        if self.quick:
+            return self.at_once(prompt)
+        started = time.perf_counter()
+        made, reason = await self._in_time(prompt)
+        return self._made(prompt, made, reason, time.perf_counter() - started)
+
+    @property
+    def quick(self) -> bool:
+        """Whether `at_once` may be asked."""
+        return self._thread is None
+
+    def at_once(self, prompt: Prompt) -> Made:
+        """The forecast of one prompt by a `quick` predictor, or by none; never raises."""
         if self.predictor is None:
             return Made(Forecast.unknown(prompt.max_tokens), 0.0)
         started = time.perf_counter()
-        if self._thread is None:
-            made, reason = self._now(prompt)
-        else:
-            made, reason = await self._in_time(prompt)
-        seconds = time.perf_counter() - started
+        made, reason = self._now(prompt)
+        return self._made(prompt, made, reason, time.perf_counter() - started)
+
+    def _made(self, prompt: Prompt, made: Forecast | None, reason: str, seconds: float) -> Made:
         if isinstance(made, Forecast):
             return Made(made, seconds)
         self.failures += 1

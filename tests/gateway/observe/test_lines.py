@@ -1,6 +1,5 @@
 """A line says what a request did and never what was asked, nor with which key."""
 
-import io
 import json
 import logging
 import math
@@ -10,23 +9,9 @@ import pytest
 
 from soonest.core import Forecast, ForecastError, Outcome
 from soonest.gateway.access import Access, Denied
-from soonest.gateway.observe import Finished, RequestLog, write_lines
+from soonest.gateway.observe import Finished, RequestLog
 
 log = logging.getLogger("soonest.gateway")
-
-
-@pytest.fixture
-def written():
-    """What the gateway's log wrote, with its settings put back."""
-    before = log.handlers[:], log.level, log.propagate
-    stream = io.StringIO()
-
-    def begin(level="info", *, as_json=True):
-        write_lines(level, as_json=as_json, stream=stream)
-        return stream
-
-    yield begin
-    log.handlers[:], log.level, log.propagate = before
 
 
 def line(record, **changed):
@@ -98,12 +83,23 @@ def test_a_client_s_words_make_no_second_line_and_no_long_one(record, written, a
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.25, 400, 600), (1.0, 2000, 2000)])
 def test_a_share_of_the_requests_is_written_and_those_that_failed_always(written, share, low, high):
     written()
-    chosen, again = RequestLog(share), RequestLog(share)
+    chosen, again = RequestLog(share, 10_000), RequestLog(share, 10_000)
     ids = [f"request-{number}" for number in range(2000)]
     wanted = [chosen.wants(name) for name in ids]
     assert low <= sum(wanted) <= high
     assert wanted == [again.wants(name) for name in ids]
     assert all(chosen.wants(name, failed=True) for name in ids)
+
+
+def test_so_many_lines_a_second_and_one_that_counts_the_rest(written):
+    stream, clock = written(as_json=False), iter([0.0, 0.4, 0.9, 0.95, 1.0, 1.5])
+    lines = RequestLog(most=2, now=lambda: next(clock))
+    assert [lines.wants(str(number)) for number in range(4)] == [True, True, False, False]
+    assert lines.wants("bad", failed=True)
+    assert lines.wants("next second")
+    assert "2 more requests went well within a second" in stream.getvalue()
+    assert lines.wants("still")
+    assert len(stream.getvalue().splitlines()) == 1
 
 
 def test_nothing_is_written_above_its_level(record, written):

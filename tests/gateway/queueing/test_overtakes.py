@@ -8,7 +8,7 @@ from soonest.gateway.queueing.overtakes import Overtakes
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["come", "start", "go"]), st.integers(0, 1 << 30)), max_size=300),
+    st.lists(st.tuples(st.sampled_from(["come", "start", "go", "pass"]), st.integers(0, 1 << 30)), max_size=300),
     st.integers(2, 64),
 )
 def test_it_is_the_number_of_later_arrivals_that_started_before(steps, slack):
@@ -20,7 +20,11 @@ def test_it_is_the_number_of_later_arrivals_that_started_before(steps, slack):
                 counts.waits(number)
                 waiting.append(number)
                 number += 1
-            elif waiting:
+            elif step == "pass" and not waiting:
+                counts.passed(number)
+                began.append(number)
+                number += 1
+            elif waiting and step != "pass":
                 one = waiting.pop(draw % len(waiting))
                 counts.left(one)
                 if step == "start":

@@ -7,22 +7,24 @@ import logging
 import math
 import re
 import sys
+import time
 import traceback
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 from zlib import crc32
 
 from soonest.core import SoonestError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from soonest.core import Forecast, Record
 
 LOGGER = "soonest.gateway"
 LONGEST_WORD = 128
-FACTS = "facts"
-"""The attribute of a log record that holds what a line knows beside its message."""
+MOST_A_SECOND = 100
+WHOLE = 1 << 32
 NUMBERS = (int, float)
 SIMPLE = re.compile(r"[!#-<>-\[\]-~]+")
 """Printable ASCII without blanks, quotes, = and the backslash."""
@@ -30,8 +32,7 @@ ENCODE = json.JSONEncoder(default=str).encode
 log = logging.getLogger(LOGGER)
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """What one line says of a request. Times are milliseconds from its arrival; None is not known."""
 
     id: str
@@ -82,29 +83,49 @@ class Finished:
         )
 
 
-NAMES = tuple(field.name for field in fields(Finished))
-
-
 class RequestLog:
     """Writes the line of a finished request, for a `share` of them; those that failed are always written.
 
-    The share is by the request's id, so that whoever logs the same share of ids elsewhere logs the same requests.
+    The share is by the request's id, so that whoever logs the same share of ids elsewhere logs the same requests. Of
+    those that went well, at most `most` a second get a line, and one line says how many got none.
     """
 
-    def __init__(self, share: float = 1.0) -> None:
-        self._below = math.ceil(min(max(share, 0.0), 1.0) * (1 << 32))
+    def __init__(
+        self, share: float = 1.0, most: int = MOST_A_SECOND, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._below = math.ceil(min(max(share, 0.0), 1.0) * WHOLE)
+        self._most, self._now = most, now
+        self._second = self._written = self._left_out = 0
 
     def wants(self, request_id: str, *, failed: bool = False) -> bool:
-        """Whether a line would be written: ask before making one."""
+        """Whether a line is to be written: ask once, before making one."""
         if not log.isEnabledFor(logging.INFO):
             return False
-        return failed or crc32(request_id.encode("utf-8", "surrogatepass")) < self._below
+        if failed:
+            return True
+        if self._below < WHOLE and crc32(request_id.encode("utf-8", "surrogatepass")) >= self._below:
+            return False
+        second = int(self._now())
+        if second != self._second:
+            self.end()
+            self._second = second
+        if self._written >= self._most:
+            self._left_out += 1
+            return False
+        self._written += 1
+        return True
+
+    def end(self) -> None:
+        """A second is over: say how many lines were left out in it."""
+        if self._left_out:
+            log.info("%d more requests went well within a second; --log-rate says how many get a line", self._left_out)
+        self._written = self._left_out = 0
 
     def write(self, line: Finished) -> None:
-        """Write it; the formatter chooses how."""
-        record = logging.LogRecord(LOGGER, logging.INFO, __file__, 0, "request", None, None)
-        setattr(record, FACTS, {name: getattr(line, name) for name in NAMES})
-        log.handle(record)  # `log.info` would look for who calls it, which costs as much again
+        """Write it where `write_lines` lets lines go: around `logging`, which would cost more than the line."""
+        for handler in log.handlers:
+            if isinstance(handler, Lines) and log.isEnabledFor(logging.INFO):
+                handler.finished(line)
 
 
 class JsonLines(logging.Formatter):
@@ -112,15 +133,13 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever the message holds."""
-        said: dict[str, object] = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **getattr(record, FACTS, {}),
-            **_error(record),
-        }
-        return ENCODE(said)
+        facts = _error(record)
+        return self.said(record.created, record.levelname, record.getMessage(), facts)
+
+    def said(self, when: float, level: str, message: str, facts: Mapping[str, object]) -> str:
+        """One line."""
+        head = {"time": _time(when), "level": level.lower(), "logger": LOGGER, "message": message}
+        return ENCODE({**head, **facts})
 
 
 class PlainLines(logging.Formatter):
@@ -128,17 +147,40 @@ class PlainLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever the message holds."""
-        facts = {**getattr(record, FACTS, {}), **_error(record)}
-        words = [f"{name}={_shown(value)}" for name, value in facts.items() if value is not None]
         message = record.getMessage()
         said = message if message.isprintable() else json.dumps(message)
-        return " ".join([_time(record), record.levelname, said, *words])
+        return self.said(record.created, record.levelname, said, _error(record))
+
+    def said(self, when: float, level: str, message: str, facts: Mapping[str, object]) -> str:
+        """One line."""
+        words = [f"{name}={_shown(value)}" for name, value in facts.items() if value is not None]
+        return " ".join([_time(when), level, message, *words])
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes what is logged, and lines of finished requests."""
+
+    def __init__(self, lines: JsonLines | PlainLines, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.lines = lines
+        self.setFormatter(lines)
+
+    def finished(self, line: Finished) -> None:
+        """Write a request's line; where nothing can be written, a request does not suffer for it."""
+        text = self.lines.said(time.time(), "INFO", "request", line._asdict())
+        self.acquire()
+        try:
+            self.stream.write(text + self.terminator)
+            self.stream.flush()
+        except (OSError, ValueError):  # its reader has gone
+            pass
+        finally:
+            self.release()
 
 
 def write_lines(level: str = "info", *, as_json: bool = False, stream: TextIO | None = None) -> logging.Handler:
     """Let the gateway's log go to stderr, or to `stream`, and nowhere else. Returns the handler."""
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
-    handler.setFormatter(JsonLines() if as_json else PlainLines())
+    handler = Lines(JsonLines() if as_json else PlainLines(), sys.stderr if stream is None else stream)
     log.handlers[:] = [handler]
     log.setLevel(level.upper())
     log.propagate = False
@@ -156,8 +198,8 @@ def _error(record: logging.LogRecord) -> dict[str, object]:
     return said | {"where": " < ".join(f"{f.filename}:{f.lineno} {f.name}" for f in reversed(frames))}
 
 
-def _time(record: logging.LogRecord) -> str:
-    return f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}Z"
+def _time(when: float) -> str:
+    return f"{_second(int(when))}.{int(when % 1 * 1000):03d}Z"
 
 
 @lru_cache(4)
@@ -176,5 +218,9 @@ def _word(text: str) -> str:
 
 def _shown(value: object) -> str:
     """A value as it is, or in quotes where it would look like something else."""
-    text = str(value)
-    return text if type(value) in NUMBERS or SIMPLE.fullmatch(text) else json.dumps(text)
+    return repr(value) if type(value) in NUMBERS else _quoted(str(value))
+
+
+@lru_cache(1024)  # but for ids, the same few words come again and again
+def _quoted(text: str) -> str:
+    return text if SIMPLE.fullmatch(text) else json.dumps(text)

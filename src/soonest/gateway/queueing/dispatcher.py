@@ -127,9 +127,21 @@ class Dispatcher:
         """
         if len(self.queue) >= self.most_waiting:
             raise QueueFull(self.drain_seconds)
-        ticket = Ticket(Entry(request), choices, streams)
-        ticket.entry.clamp(self.policy.first(request), self._room(request))
+        ticket = self._ticket(request, choices, streams=streams)
         self._wait(ticket)
+        return ticket
+
+    def pass_by(self, request: Request, now: float, choices: int = 1, *, streams: bool = True) -> Ticket | None:
+        """Let a request in and start it in one, where nobody waits and there is room; nothing happens elsewhere."""
+        if len(self.queue):
+            return None
+        ticket = self._ticket(request, choices, streams=streams)
+        place = self._place_for(ticket, now)
+        if place is None:
+            return None
+        self.queue.pass_by(ticket.entry, now)
+        self._overtakes.passed(ticket.entry.sequence)
+        self._start(ticket, place, now)
         return ticket
 
     def admit(self, now: float) -> list[Ticket]:
@@ -148,6 +160,7 @@ class Dispatcher:
                 aside.append(entry)
                 continue
             self._leave(ticket)
+            ticket.overtaken = self._overtakes.started(ticket.entry.sequence)
             self._start(ticket, place, now)
             started.append(ticket)
         for entry in reversed(aside):
@@ -187,6 +200,11 @@ class Dispatcher:
         limits = [place.limit or max(place.in_flight, 1) for place in self.places if place.up]
         return tokens * self.seconds_per_token / max(1, sum(limits))
 
+    def _ticket(self, request: Request, choices: int, *, streams: bool) -> Ticket:
+        ticket = Ticket(Entry(request), choices, streams)
+        ticket.entry.clamp(self.policy.first(request), self._room(request))
+        return ticket
+
     def _wait(self, ticket: Ticket) -> None:
         entry = ticket.entry
         self.queue.push(entry)
@@ -204,7 +222,6 @@ class Dispatcher:
 
     def _start(self, ticket: Ticket, place: Place, now: float) -> None:
         self._admissions += 1
-        ticket.overtaken = self._overtakes.started(ticket.entry.sequence)
         ticket.entry.admitted = self._admissions
         ticket.place, ticket.started = place, now
         place.running[ticket.entry.sequence] = ticket

@@ -34,11 +34,15 @@ class Overtakes:
         """A request waits no more."""
         self._waiting.pop(number, None)
 
+    def passed(self, number: int) -> None:
+        """A new request started where nobody waits, so what was counted so far tells of nobody any more."""
+        self._tree, self._base, self._total = array("q", [0]), number + 1, 0
+
     def started(self, number: int) -> int:
         """Count one who starts: how many later arrivals have started before it."""
         later = self._total - self._up_to(number)
         i = number - self._base + 1
-        if i < 1:  # dropped while it ran, and let in again
+        if i < 1:  # forgotten while it ran, and let in again
             return later
         self._total += 1
         while i < len(self._tree):

@@ -13,6 +13,8 @@ BOUNDARY: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 LINE: Final = re.compile(rb"\r\n|\n|\r")
 LONGEST_BOUNDARY: Final = 4  # bytes
 MOST_HELD: Final = 1 << 20  # bytes; an event that is longer goes out in parts, unread
+DONE: Final = b"data: [DONE]\n\n"
+USUALLY_TELLING: Final = 3  # why it ended, its usage, and that it is done
 FINISH: Final = (b'"finish_reason"', b'"finish_reason":null', b'"finish_reason": null')
 USAGE: Final = (b'"usage"', b'"usage":null', b'"usage": null')
 
@@ -56,7 +58,7 @@ class Events:
 
     def _look(self, whole: bytes) -> bytes:
         """Count the events, parse those that may tell something, drop one."""
-        if self.chunks and _dull(whole):
+        if self.chunks and not whole.endswith(DONE) and _dull(whole):
             self.chunks += _count(whole, len(whole))
             return whole
         start = _first_telling(whole) if self.chunks else 0
@@ -115,8 +117,16 @@ def _null(whole: bytes, name: bytes, close: bytes, spaced: bytes) -> bool:
 
 
 def _first_telling(whole: bytes) -> int:
-    """Where the first event begins that may tell more than a token; found by halving what is not dull."""
+    """Where the first event begins that may tell more than a token.
+
+    Mostly these are the last three; where not, it is found by halving what is not dull.
+    """
     start, end = 0, len(whole)
+    last = end
+    for _ in range(USUALLY_TELLING):
+        last = whole.rfind(b"\n\n", 0, max(0, last - 2)) + 2
+    if last > 1 and _dull(whole[:last]):
+        return last
     while (middle := whole.find(b"\n\n", (start + end) // 2, end - 2)) >= 0:
         if _dull(whole[start : middle + 2]):
             start = middle + 2

@@ -47,10 +47,10 @@ class Scanner:
     def edited(self, tree: Mapping[str, Any]) -> bytes:
         """The bytes with the tree's values set: a leaf is the value's bytes, a node an object's members."""
         raw = self.raw
-        end = len(raw.rstrip(BLANK))
+        end = raw.rfind(b"}") + 1
         if self._absent(tree):
-            place = end - 1
-            return b"".join((raw[:place], self._added(end, tree).new, raw[place:]))
+            place, _, new = self._added(end, tree)
+            return b"".join((raw[:place], new, raw[place:]))
         edits: list[Edit] = []
         self._set(Span(len(raw) - len(raw.lstrip(BLANK)), end), tree, edits)
         return _applied(raw, edits)
@@ -58,7 +58,10 @@ class Scanner:
     def _absent(self, tree: Mapping[str, Any]) -> bool:
         """None of the names stands anywhere, not even in an escape's clothes: no need to look closer."""
         raw = self.raw
-        return b"\\u" not in raw and all(name.isidentifier() and _quoted(name) not in raw for name in tree)
+        for name in tree:
+            if not name.isidentifier() or _quoted(name) in raw:
+                return False
+        return b"\\u" not in raw
 
     def _set(self, span: Span, tree: Mapping[str, Any], edits: list[Edit]) -> None:
         """Edits that set the tree's values in the object at `span`."""

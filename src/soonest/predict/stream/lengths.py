@@ -18,7 +18,7 @@ STEP: Final = math.log(1.04)
 BINS: Final = int(math.log(LONGEST) / STEP) + 2
 EDGES: Final = np.exp(STEP * np.arange(BINS + 1))
 HUGE: Final = 1e100
-PATIENCE: Final = 16
+PATIENCE: Final = 64
 """Answers between two readings of the quantiles, once there are several times as many."""
 
 

@@ -7,7 +7,7 @@ OLD := .venv-numba065
 VLLM := .venv-vllm
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo sim test test-numba test-vllm lint format docs bench clean
+.PHONY: help demo sim test test-slow test-numba test-vllm lint format docs bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,9 +22,13 @@ test: .venv/dev  ## Run the tests; prints every skip with its reason
 	$(BIN)/python -m tests.warm
 	$(BIN)/python -m pytest -n 2 -rs
 
+test-slow: .venv/dev  ## Compare the simulator with its reference on many more random cases (an hour)
+	$(BIN)/python -m tests.warm
+	SOONEST_EXAMPLES=1000 $(BIN)/python -m pytest -n 2 -rs tests/laws
+
 test-numba: $(OLD)/done  ## Run the kernel's tests with the oldest supported Numba
 	$(OLD)/bin/python -m tests.warm
-	$(OLD)/bin/python -m pytest -rs tests/sim/test_golden.py tests/laws
+	$(OLD)/bin/python -m pytest -rs -m "not slow" tests/sim/test_golden.py tests/laws
 
 test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment of its own (4 GB)
 	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile tests/vllm

@@ -10,7 +10,8 @@ with the shipped forecasts, and `shortest` told the true lengths. In one run:
 3. `soonest.sim` runs the very waves that follow, on these step times; what it says is written down;
 4. the waves: as many requests as arrive in 60 mean service times, a fixed number for each load, with gamma arrivals at
    0.7, 0.9 and 1.2 of what is sustained, then the drain; policies in another order in each repetition, the same
-   requests at the same times for all of a repetition.
+   requests at the same times for all of a repetition. The highest load is repeated most often: there the shares of the
+   oracle's gain are compared with what was foretold.
 
 No request asks a question that the shipped forecasts were fitted on; how many were drawn and left out for it is told.
 The file is written anew after each run, so an interrupted benchmark leaves what there is.
@@ -65,6 +66,8 @@ KEPT: Final = (
     "p99_e2el_ms", "max_e2el_ms", "mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "mean_queue_ms", "p99_queue_ms",
     "max_queue_ms", "mean_slowdown", "max_concurrent_requests", "mean_lateness_ms", "p99_lateness_ms", "late",
 )  # fmt: skip
+FEW: Final = 3
+"""Repetitions at all loads."""
 LONE: Final = 24
 """Calls of each closed loop that fills no batch."""
 
@@ -123,21 +126,26 @@ async def study(given: argparse.Namespace, notes: Study) -> Comparison:
         if comparison.full is None or comparison.capacity is None:
             return comparison
         comparison.seconds = given.services * SLOTS / comparison.capacity
-        comparison.plan = replace(comparison.plan, repetitions=fitting(given, comparison.seconds))
+        few, many = fitting(given, comparison.seconds)
+        comparison.plan = replace(comparison.plan, repetitions=many)
         runs = [comparison.full, *await lone_loops(contenders[0].endpoint, calls, said)]
-        steps = foretell(comparison, runs, calls, rules, given.predictor, notes)
+        steps = foretell(comparison, few, runs, calls, rules, given.predictor, notes)
         said.say(
             f"step time {asdict(steps.step_time)}, R2 {steps.r2:.3f}; simulated to sustain {steps.sustained:.3g}/s"
         )
         comparison.ended = lambda run: notes.note(runs=[*notes.found.get("runs", []), row_of(run)])
-        await comparison.repeat(said)
+        await comparison.repeat(said, range(few))
+        await comparison.repeat(said, range(few, many), (max(given.loads),))
     return comparison
 
 
-def fitting(given: argparse.Namespace, seconds: float) -> int:
-    """How many repetitions of waves that arrive in so long end in the time that is given; two in a smoke run."""
-    one = DRAIN * len(ARMS) * seconds * sum(max(load, 1) for load in given.loads)
-    return 2 if given.quick else max(3, min(12, int(60 * given.minutes / one)))
+def fitting(given: argparse.Namespace, seconds: float) -> tuple[int, int]:
+    """Repetitions at all loads and at the highest that end in the time that is given, if a wave arrives in so long."""
+    if given.quick:
+        return 2, 2
+    one = {load: DRAIN * len(ARMS) * seconds * max(load, 1) for load in given.loads}
+    left = 60 * given.minutes - FEW * sum(one.values())
+    return FEW, FEW + max(0, int(left / one[max(one)]))
 
 
 async def lone_loops(endpoint: Endpoint, calls: Sequence[Any], said: Said) -> list[Ran]:
@@ -153,7 +161,7 @@ async def lone_loops(endpoint: Endpoint, calls: Sequence[Any], said: Said) -> li
 
 
 def foretell(
-    comparison: Comparison, runs: Sequence[Ran], calls: Sequence[Any], rules: Rules, folder: str, notes: Study
+    comparison: Comparison, few: int, runs: Sequence[Ran], calls: Sequence[Any], rules: Rules, folder: str, notes: Study
 ) -> Steps:
     """Simulate the waves that follow, and write it down before they do."""
     capacity = comparison.capacity or 0.0
@@ -175,6 +183,8 @@ def foretell(
     means: dict[str, dict[str, list[float]]] = {f"{load:g}": {label: [] for label in ARMS} for load in sizes}
     for repetition in range(plan.repetitions):  # in the order in which they are run: predictors learn on the way
         for load, size in sizes.items():
+            if repetition >= few and load != max(sizes):
+                continue
             wave, at = plan.wave(repetition, load * capacity, size)
             prompts, cut = seen(wave)
             for label, mean in arms.wave(workload_of(wave, at, known.prompt_tokens), prompts, cut).items():
@@ -185,7 +195,7 @@ def foretell(
         mean_service_s=SLOTS / capacity,
         wave_in_mean_services={f"{load:g}": size / (load * SLOTS) for load, size in sizes.items()},
         share_cut=sum(call.prompt.text in known.cut for call in plan.calls) / len(plan.calls),
-        repetitions=plan.repetitions,
+        repetitions={"all loads": few, "highest load": plan.repetitions},
         burstiness=BURSTINESS,
         engine={"slots": SLOTS, "token_budget": BUDGET, "block_size": BLOCK, "memory": MEMORY},
         output_tokens=spread([call.tokens or 0 for call in plan.calls]),
@@ -195,7 +205,7 @@ def foretell(
             load: {
                 "mean_jct_s": {label: float(np.mean(values)) for label, values in told.items()},
                 "mean_jct_s_by_repetition": told,
-                "share_of_oracle_gain": shares_of(told, range(plan.repetitions), ORACLE),
+                "share_of_oracle_gain": shares_of(told, range(len(told[ORACLE])), ORACLE),
             }
             for load, told in means.items()
         },
@@ -238,6 +248,7 @@ def measured(rows: Sequence[Row], foretold: Mapping[str, Any]) -> dict[str, obje
             "saved_half_width_ms": saved.half_width,
             "excludes_0": low is not None and low > 0,
             "share_of_oracle_gain": share.get(label),
+            "share_by_repetition": [shares_of(came, [r], ORACLE).get(label) for r in range(len(base))],
             "foretold_share": foretold["share_of_oracle_gain"].get(label),
             "points_apart": None if points is None else points.mean,
             "points_apart_half_width": None if points is None else points.half_width,

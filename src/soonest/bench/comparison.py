@@ -14,7 +14,7 @@ from soonest.core import SoonestError
 from soonest.report import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from soonest.bench.answer import Answer
     from soonest.bench.call import Endpoint
@@ -108,10 +108,10 @@ class Comparison:
             if self.loads or any(contender.oracle for contender in self.contenders):
                 await self._measure(first, watch)
 
-    async def repeat(self, watch: Watch) -> None:
-        """The repetitions, one by one, so that what there is is always paired."""
-        for repetition in range(self.plan.repetitions):
-            for load in self.loads or (None,):
+    async def repeat(self, watch: Watch, repetitions: Iterable[int] | None = None, loads: Sequence[float] = ()) -> None:
+        """The repetitions, one by one, so that what there is is always paired; all at all loads unless told."""
+        for repetition in range(self.plan.repetitions) if repetitions is None else repetitions:
+            for load in loads or self.loads or (None,):
                 await self._repeat(load, repetition, watch)
 
     def rows(self, load: float | None) -> list[Row]:

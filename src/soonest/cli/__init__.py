@@ -9,6 +9,7 @@ from soonest.cli.engine import engine
 from soonest.cli.fit_steps import fit_steps
 from soonest.cli.forecasts import evaluate, fit, predict
 from soonest.cli.policies import policies
+from soonest.cli.reproduce import reproduce
 from soonest.cli.serve import serve
 from soonest.cli.sim import sim
 from soonest.core import SoonestError
@@ -31,6 +32,7 @@ app.command()(predict)
 app.command(name="fit-steps")(fit_steps)
 app.command()(engine)
 app.command()(bench)
+app.command()(reproduce)
 
 
 @app.callback(invoke_without_command=True)

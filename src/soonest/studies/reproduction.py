@@ -35,8 +35,11 @@ Task = TypeVar("Task")
 Found = TypeVar("Found")
 REPRODUCTIONS = {
     "ssjf": "SSJF, shortest forecast first (Qiu et al., 2024, arXiv:2404.08509)",
+    "map": "When it helps: load, bursts, slots, memory, lengths and forecast quality (ours)",
 }
 """What can be run again, by the name of its module here, which has a function `reproduce`: a `Reproduction`."""
+QUICK = 0.1
+"""The scale of a quick reproduction."""
 CHUNKS = 16
 """Pieces that the work of one process is handed out in: progress is told after each."""
 
@@ -151,8 +154,8 @@ def spread(
 
 def command(name: str, settings: Settings) -> str:
     """What makes a study again, wherever the data are."""
-    scale = "" if settings.scale == 1 else f" --scale {settings.scale:g}"
-    return f"soonest reproduce {name} --seed {settings.seed}{scale}"
+    quick = " --quick" if settings.scale == QUICK else ""
+    return f"soonest reproduce {name} --seed {settings.seed}{quick}"
 
 
 def versions() -> Mapping[str, str]:

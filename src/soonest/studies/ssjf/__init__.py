@@ -1,1 +1,35 @@
 """The SSJF paper run again, as published and corrected (Qiu et al., 2024, arXiv:2404.08509)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from soonest.studies.reproduction import Stopwatch
+from soonest.studies.ssjf import findings, switches, tables
+
+if TYPE_CHECKING:
+    from soonest.report.study import Study
+    from soonest.studies.reproduction import Progress, Settings
+
+__all__ = ["reproduce"]
+
+TITLE = "SSJF, run again: as published, and without the faults"
+
+
+def reproduce(settings: Settings, progress: Progress) -> Study:
+    """Everything that the SSJF paper claims, run again; the folder of data is needed.
+
+    Raises:
+        SoonestError: a data file is missing.
+    """
+    watch = Stopwatch()
+    published = tables.run_published(settings, progress)
+    switched = switches.run_switches(settings, progress)
+    corrected = findings.run_corrected(settings, progress)
+    sections = [
+        findings.verdict(published, switched, corrected),
+        *tables.sections(published),
+        *switches.sections(switched),
+        *findings.sections(corrected),
+    ]
+    return watch.study("ssjf", TITLE, settings, sections)

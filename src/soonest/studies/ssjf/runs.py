@@ -33,8 +33,8 @@ ARMS: Final = {
     THREE: (Order.FORECAST, "three classes"),
 }
 """An order, and the predictor task whose forecasts it reads, if it reads any."""
-TOGETHER: Final = 20
-"""Runs that a process does at a time."""
+TOGETHER: Final = 1000
+"""Jobs that a process serves at a time, in as many runs as that makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ def run(plans: Sequence[Setting], settings: Settings, progress: Progress, what: 
     tasks, counts = [], []
     for plan in plans:
         for point in plan.points:
-            seeds = settings.seeds(f"ssjf {point}", plan.repetitions)
+            seeds, runs = settings.seeds(f"ssjf {point}", plan.repetitions), max(1, TOGETHER // point.jobs)
             tasks += [
-                _Task(point, plan.mode, plan.faults, plan.arms, tuple(seeds[i : i + TOGETHER]), lengths, azure)
-                for i in range(0, len(seeds), TOGETHER)
+                _Task(point, plan.mode, plan.faults, plan.arms, tuple(seeds[i : i + runs]), lengths, azure)
+                for i in range(0, len(seeds), runs)
             ]
         counts.append(len(tasks))
     found = spread(_work, tasks, settings, progress, what)

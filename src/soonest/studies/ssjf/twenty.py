@@ -1,7 +1,8 @@
-"""What an evaluation of 20 runs a point finds, and how far such evaluations lie apart."""
+"""What an evaluation of 20 runs a point finds, and where another such evaluation is to be expected."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ RESAMPLES: Final = 4000
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A figure over all runs, and the 95 % interval of the same figure from 20 runs a point."""
+    """A figure over all runs, and the interval in which 95 % of such figures from 20 other runs a point lie."""
 
     value: float
     low: float
@@ -30,9 +31,13 @@ class Spread:
         slack = 0.5 * 10.0**-decimals
         return self.low - slack <= other <= self.high + slack
 
+    def texts(self, decimals: int) -> tuple[str, str]:
+        """`43.7` and `41.9 to 45.1`."""
+        return f"{self.value:.{decimals}f}", f"{self.low:.{decimals}f} to {self.high:.{decimals}f}"
+
     def text(self, decimals: int) -> str:
         """`43.7 (41.9 to 45.1)`."""
-        return f"{self.value:.{decimals}f} ({self.low:.{decimals}f} to {self.high:.{decimals}f})"
+        return "{} ({})".format(*self.texts(decimals))
 
 
 def gain(jct: Floats, base: Floats) -> Spread:
@@ -40,24 +45,26 @@ def gain(jct: Floats, base: Floats) -> Spread:
 
     Both have shape (points, repetitions) and hold the same jobs.
     """
-    spread = _ratio(jct, base)
+    spread = factor(jct, base)
     return Spread(100 * (1 - spread.value), 100 * (1 - spread.high), 100 * (1 - spread.low))
 
 
 def factor(throughput: Floats, base: Floats) -> Spread:
     """How many times as high a throughput is, of means over points, as the authors compute it."""
-    return _ratio(throughput, base)
+    value = float(throughput.mean() / base.mean())
+    return _spread(value, _resampled(throughput) / _resampled(base), throughput.shape[1])
 
 
 def mean(values: Floats) -> Spread:
     """A mean over points."""
-    low, high = np.percentile(_resampled(values), (2.5, 97.5))
-    return Spread(float(values.mean()), float(low), float(high))
+    return _spread(float(values.mean()), _resampled(values), values.shape[1])
 
 
-def _ratio(values: Floats, base: Floats) -> Spread:
-    low, high = np.percentile(_resampled(values) / _resampled(base), (2.5, 97.5))
-    return Spread(float(values.mean() / base.mean()), float(low), float(high))
+def _spread(value: float, resampled: Floats, repetitions: int) -> Spread:
+    """The figure itself is known from so many runs only, which widens the interval of another one."""
+    low, high = np.percentile(resampled, (2.5, 97.5))
+    wider = math.sqrt(1 + RUNS / repetitions)
+    return Spread(value, value - wider * (value - float(low)), value + wider * (float(high) - value))
 
 
 def _resampled(values: Floats) -> Floats:

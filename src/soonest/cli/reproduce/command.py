@@ -1,0 +1,60 @@
+"""`soonest reproduce`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from soonest.cli.reproduce import flags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def reproduce(
+    names: flags.Names = None,
+    everything: flags.All = False,
+    quick: flags.Quick = False,
+    seed: flags.Seed = 0,
+    workers: flags.Workers = None,
+    data: flags.Data = None,
+    out: flags.Out = None,
+    html: flags.Html = None,
+) -> None:
+    """Run a paper's experiments again, as published and as they should have been, and say which claims stand.
+
+    Prints what stands; every table and figure is in --html, and as JSON in --out, with the command, the seed, the
+    versions and the machine. Figures depend on the seed and on --quick, not on the machine.
+
+    Examples:
+    `soonest reproduce ssjf --data data --html ssjf.html`
+
+    `soonest reproduce --all --quick --data data`
+
+    `soonest reproduce --all --data data --out results --html report.html`
+    """
+    from soonest.cli.reproduce.output import check, show, write
+    from soonest.cli.reproduce.talk import Talk
+    from soonest.studies.reproduction import QUICK, Settings, cores, reproduction
+
+    chosen = _chosen(names or [], everything=everything)
+    check(out, html)
+    settings = Settings(seed, QUICK if quick else 1.0, cores() if workers is None else workers, data)
+    runs = {name: reproduction(name) for name in chosen}
+    studies = []
+    for name, run in runs.items():
+        with Talk(name) as talk:
+            study = run(settings, talk.hear)
+        studies.append(study)
+        show(study)
+        write(studies, out, html)  # what is done stays, should a later one fail
+
+
+def _chosen(names: Sequence[str], *, everything: bool) -> list[str]:
+    from soonest.core import SoonestError
+    from soonest.studies.reproduction import REPRODUCTIONS
+
+    if everything and names:
+        raise SoonestError("give names or --all, not both")
+    if not everything and not names:
+        raise SoonestError(f"name what to reproduce ({', '.join(REPRODUCTIONS)}), or give --all")
+    return list(REPRODUCTIONS) if everything else list(dict.fromkeys(names))

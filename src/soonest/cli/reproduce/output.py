@@ -1,0 +1,45 @@
+"""What `soonest reproduce` leaves behind: what stands, studies as JSON, one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from soonest.report.study import Study
+
+
+def check(out: Path | None, html: Path | None) -> None:
+    """Refuse, before long work, what cannot be written."""
+    from soonest.core import SoonestError
+    from soonest.report import check_picture, check_target
+
+    if html is not None and check_picture(html) != ".html":
+        raise SoonestError(f"--html writes a page: name it .html, not {html.name!r}")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        check_target(out / "reproduce.json")
+
+
+def show(study: Study) -> None:
+    """What stands, and what it was made with."""
+    first = study.sections[0]
+    made = [f"{name} {number}" for name, number in study.versions.items()]
+    origin = f"{study.command}; {', '.join(made)}; {study.machine}; {study.seconds:.0f} s"
+    typer.echo("\n\n".join([study.title, *first.text, origin]) + "\n")
+
+
+def write(studies: Sequence[Study], out: Path | None, html: Path | None) -> None:
+    """Each study as JSON, and all of them on one page."""
+    from soonest.report.files import write_bytes
+    from soonest.report.study.html import page
+
+    if out is not None:
+        for study in studies:
+            write_bytes(out / f"reproduce_{study.name}.json", study.to_json().encode())
+    if html is not None:
+        write_bytes(html, page(studies))

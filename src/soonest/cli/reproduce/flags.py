@@ -13,7 +13,7 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME...",
-        help="`ssjf`: shortest forecast first (Qiu et al., 2024, arXiv:2404.08509).",
+        help="`ssjf`: shortest forecast first (Qiu et al., 2024, arXiv:2404.08509). `map`: when it helps.",
         show_default=False,
     ),
 ]

@@ -1,0 +1,80 @@
+"""`soonest reproduce`: which studies run, what it leaves behind, what it refuses."""
+
+import pytest
+import typer.main
+
+from soonest.cli import app
+from soonest.report.study import Section, Study
+from soonest.studies import reproduction
+from soonest.studies.reproduction import REPRODUCTIONS, Stopwatch
+
+ASKED = []
+
+
+@pytest.fixture(autouse=True)
+def quick_studies(monkeypatch):
+    """Studies of a moment, which note their settings."""
+    ASKED.clear()
+
+    def load(name):
+        def run(settings, progress):
+            ASKED.append((name, settings))
+            progress("thinking", 0, 1)
+            progress("thinking", 1, 1)
+            return Stopwatch().study(name, f"Title of {name}", settings, [Section("What stands", (f"All of {name}.",))])
+
+        return run
+
+    monkeypatch.setattr(reproduction, "reproduction", load)
+
+
+def test_one_study_says_what_stands_and_what_it_was_made_with(soonest):
+    status, out, err = soonest("reproduce", "ssjf", "--seed", "3")
+    assert status == 0
+    assert out.startswith("Title of ssjf\n\nAll of ssjf.\n\nsoonest reproduce ssjf --seed 3; ")
+    assert "ssjf: thinking" in err
+
+
+def test_all_studies_leave_json_and_one_page(soonest, tmp_path):
+    status, out, _ = soonest("reproduce", "--all", "--out", "deep/results", "--html", "all.html")
+    assert status == 0
+    assert [name for name, _ in ASKED] == list(REPRODUCTIONS)
+    page = (tmp_path / "all.html").read_text()
+    for name in REPRODUCTIONS:
+        assert f"All of {name}." in out
+        assert f"Title of {name}" in page
+        assert Study.read(tmp_path / f"deep/results/reproduce_{name}.json").name == name
+
+
+def test_flags_and_the_environment_reach_the_settings(soonest, monkeypatch, tmp_path):
+    soonest("reproduce", "ssjf", "--quick", "--workers", "3", "--seed", "9")
+    monkeypatch.setenv("SOONEST_DATA", str(tmp_path))
+    soonest("reproduce", "ssjf")
+    (_, first), (_, second) = ASKED
+    assert (first.scale, first.workers, first.seed, first.data) == (0.1, 3, 9, None)
+    assert (second.scale, second.data) == (1.0, tmp_path)
+    assert second.workers >= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "name what to reproduce (ssjf"),
+        (["ssjf", "--all"], "names or --all, not both"),
+        (["ssjf", "--html", "a.png"], "name it .html"),
+        (["ssjf", "--html", "nowhere/a.html"], "there is no folder nowhere"),
+        (["ssjf", "--workers", "0"], "at least one process"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_any_work(soonest, words, said):
+    status, _, err = soonest("reproduce", *words)
+    assert status == 2
+    assert said in err
+    assert ASKED == []
+
+
+@pytest.mark.parametrize("name", REPRODUCTIONS)
+def test_every_reproduction_is_named_in_the_help(name):
+    command = typer.main.get_command(app).commands["reproduce"]
+    names = next(parameter for parameter in command.params if parameter.name == "names")
+    assert f"`{name}`" in names.help

@@ -49,8 +49,8 @@ PATHS: Final = (
 )
 RULE: Final = (
     "At 1 request a second one server is overloaded, and in time every job waits over 100 s: then the rule serves by "
-    "waiting, which is FCFS. Without the rule the gain stays, and p99 grows beyond that of FCFS. Fifty jobs are too few "
-    "to see it. With the authors' own code: 0.1 % with the rule and 39 % without it, at 2,000 jobs."
+    "waiting, which is FCFS. Without the rule the gain stays, and p99 grows beyond that of FCFS. Fifty jobs are too "
+    "few to see it. With the authors' own code: 0.1 % with the rule and 39 % without it, at 2,000 jobs."
 )
 
 

@@ -66,7 +66,7 @@ class Backend:
         return limit is not None and noted is not None and not 0.8 <= limit / noted <= 1.25
 
     def additions(self, life: Life, policy: Policy, mean_tokens: float) -> Mapping[str | tuple[str, ...], object]:
-        """What is added to a body for this engine: the forecast, and in priority mode the rank."""
+        """What is added to a body for this engine: the forecast, and the priority that it is to see."""
         dialect, forecast, settings = self.engine.dialect, life.made.forecast, life.gateway.settings
         added: dict[str | tuple[str, ...], object] = {}
         if settings.hints and dialect.hint and forecast.known and not life.hinted:
@@ -81,6 +81,10 @@ class Backend:
             first = max(-MOST_CLASSES, min(entry.request.priority, MOST_CLASSES))
             rank = max(-CLASS // 2, min(rank, CLASS // 2)) + CLASS * first
             added["priority"] = (dialect.priority_sign or 1) * rank
+        elif (asked := life.fields.get("priority")) is not None and life.caller is not None and life.caller.bound:
+            allowed = (dialect.priority_sign or 1) * life.request.priority
+            if asked != allowed:
+                added["priority"] = allowed
         return added
 
     def _adjust(self, in_flight: InFlight, state: EngineState, *, held_back: bool) -> None:

@@ -31,6 +31,11 @@ class Caller:
     may_raise_priority: bool = False
     account: Account | None = None
 
+    @property
+    def bound(self) -> bool:
+        """Whether its key keeps it from going before others, inside an engine too."""
+        return self.account is not None and not self.may_raise_priority
+
     def priority(self, asked: int) -> int:
         """The priority a request gets, lower first: a caller may put itself behind others, not before them."""
         return asked if self.may_raise_priority else max(asked, 0)

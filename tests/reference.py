@@ -7,10 +7,11 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from tests.reference_displacement import displace, may_displace
 from tests.reference_line import Line
 from tests.reference_memory import Memory, Run
 
-from soonest.core import Batching, Entry
+from soonest.core import Batching, Entry, Need
 from soonest.sim import NEVER, Result
 from soonest.sim.draws import CLEAR, QUANTUM, draw
 from soonest.sim.result import GAP_EDGES
@@ -32,6 +33,7 @@ class Reference:
         self.workload, self.policy, self.options, self.rules = workload, policy, options, options.rules
         self.reread = reread  # read ranks at every boundary, not only at events
         self.dynamic = self.rules.batching is Batching.DYNAMIC
+        self.displaces = Need.DISPLACE in policy.needs
         self.memory = Memory(options.rules, policy)
         self.line = Line(policy, options.overdue_after, options.overdue_every)
         self.engines = [Engine() for _ in range(options.engines)]
@@ -107,10 +109,10 @@ class Reference:
     def arrive(self):
         while len(self.runs) < len(self.arrival) and self.arrival[len(self.runs)] <= self.now:
             job = self.workload.job(len(self.runs))
-            entry = Entry(job.request, expected=job.request.forecast.expected, sequence=len(self.runs))
+            entry = Entry(job.request, sequence=len(self.runs))
             self.clamp(entry, self.policy.first(job.request))
             self.runs.append(Run(entry.sequence, entry, job.output_tokens))
-            self.line.waiting.append(entry)
+            self.line.push(entry)
             self.all_dirty()
 
     def clamp(self, entry, estimate):
@@ -139,7 +141,11 @@ class Reference:
                 self.line.answers += 1
         over = [r for r in engine.running if r.quantum is not None and r.entry.generated - r.begun >= r.quantum]
         for run in sorted(over, key=lambda r: r.entry.sequence):
-            self.evict(engine, run)
+            if self.displaces and self.policy.yields(run.entry):
+                engine.dirty = True
+                self.ask_quantum(run)
+            else:
+                self.evict(engine, run)
 
     def emit(self, run):
         run.prefilling = False
@@ -165,7 +171,7 @@ class Reference:
             computed = run.computed if run.prefilling else entry.request.prompt_tokens + entry.generated - 1
             self.recomputed[run.job] += computed
         if self.evictions[run.job] <= self.rules.max_evictions:
-            self.line.waiting.append(entry)
+            self.line.push(entry)
             self.requeued = True
 
     # --- the next iteration
@@ -230,12 +236,13 @@ class Reference:
         for engine in here:
             engine.forming = not engine.running
         before = self.line.head()
-        part = [e for e in here if self.has_place(e)]
+        part = [e for e in here if self.has_place(e) or (may_displace(self, e) and (e.dirty or self.reread))]
         if not any(self.calls(e, before) for e in part):
             return
         self.line.reorder(self.now / PICOSECONDS)
+        self.requeued = False
         while (head := self.line.head()) is not None:
-            able = [e for e in part if self.has_place(e) and self.fits(e, head)]
+            able = [e for e in part if self.has_place(e) and self.fits(e, head)] or displace(self, part, head)
             if not able:
                 break
             sign = -1 if self.dynamic else 1  # a dynamic batch is filled before the next is begun
@@ -245,6 +252,8 @@ class Reference:
         if self.line.head() is not before:
             for engine in self.engines:
                 engine.dirty |= engine not in here
+        if self.requeued:
+            self.all_dirty()
 
     def calls(self, engine, head):
         due = self.now / PICOSECONDS >= self.line.due()
@@ -260,17 +269,21 @@ class Reference:
         self.admissions += 1
         if self.admitted[run.job] == NEVER:
             self.admitted[run.job] = self.now
-        quantum = None
+        run.quantum = None
         if not self.dynamic:
-            quantum = self.policy.quantum(entry, draw(self.options.seed, run.job, entry.attempts, QUANTUM))
+            self.ask_quantum(run)
         size = entry.request.prompt_tokens + entry.generated
         fresh = {"startup": self.options.step_time.startup, "prefill": size, "computed": 0, "prefilling": True}
-        fresh |= {"begun": entry.generated, "reserve": reserve, "quantum": quantum}
+        fresh["reserve"] = reserve
         for name, value in fresh.items():
             setattr(run, name, value)
         run.granted = min(run.need, engine.left)
         engine.left -= run.granted
         engine.running.append(run)
+
+    def ask_quantum(self, run):
+        chance = draw(self.options.seed, run.job, run.entry.attempts, QUANTUM)
+        run.begun, run.quantum = run.entry.generated, self.policy.quantum(run.entry, chance)
 
 
 def run(workload, policy, options, *, reread=False):

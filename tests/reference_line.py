@@ -15,9 +15,16 @@ class Line:
         self.mean = 128.0
         self.since = {}
 
+    def push(self, entry):
+        forecast = entry.request.forecast
+        entry.expected = forecast.expected if forecast.known else self.mean_tokens()
+        self.waiting.append(entry)
+
+    def mean_tokens(self):
+        return self.tokens / self.answers if self.answers else 128.0
+
     def reorder(self, now):
-        self.frozen, self.now = list(self.waiting), now
-        self.mean = self.tokens / self.answers if self.answers else 128.0
+        self.frozen, self.now, self.mean = list(self.waiting), now, self.mean_tokens()
 
     def due(self):
         if self.after is None:
@@ -49,16 +56,25 @@ class Line:
         ):
             return mine[0], True
         lanes = {}  # by slope, because time does not change the order of equal slopes
-        for entry in (e for e in mine if e.request.forecast.known):
+        ranked = [e for e in mine if e.request.forecast.known or self.policy.ranks_unknown]
+        for entry in ranked:
             base, slope = self.policy.rank(entry)
             lanes.setdefault(slope, []).append((base, *_age(entry), slope, entry))
         heads = [min(lane, key=lambda place: place[:3]) for lane in lanes.values()]
-        unknown = next((e for e in mine if not e.request.forecast.known), None)
+        unknown = next((e for e in mine if e not in ranked), None)
         if unknown is not None:
-            fresh = Entry(unknown.request, estimate=max(1, round(self.mean)), expected=self.mean)
-            base, slope = self.policy.rank(fresh)
+            base, slope = self.policy.rank(self._fresh(unknown))
             heads.append((base, *_age(unknown), slope, unknown))
         return min(heads, key=lambda place: (place[0] + place[3] * self.now, *place[1:3]))[4], False
+
+    def key(self, entry):
+        """What a waiting request and a running one are compared by."""
+        ranked = entry.request.forecast.known or self.policy.ranks_unknown
+        base, slope = self.policy.rank(entry if ranked else self._fresh(entry))
+        return entry.request.priority, base + slope * self.now
+
+    def _fresh(self, unknown):
+        return Entry(unknown.request, estimate=max(1, round(self.mean)), expected=self.mean)
 
 
 def _age(entry):

@@ -136,6 +136,9 @@ def answers(question, value):
         (code(evicted=lambda _, entry: entry.generated), "`evicted`"),
         (answers("quantum", 0), "`quantum`"),
         (code(quantum=lambda _, entry, draw: int(entry.estimate * draw)), "`quantum`"),  # 0 for a small draw
+        (answers("yields", None), "`yields`"),
+        (answers("yields", True), "Need.DISPLACE"),  # noqa: FBT003
+        (code(yields=lambda *_: 1, needs=frozenset({Need.DISPLACE})), "`yields`"),
         (answers("row", 1), "`row`"),
         (answers("row", -1), "`row`"),
         (TwoRows(), "`row` must lie in 0..1"),
@@ -148,6 +151,7 @@ def answers(question, value):
         (code(needs={Need.EVICT}), "`needs`"),
         (code(needs=frozenset({"evict and more"})), "`needs`"),
         (code(holds=None), "`holds`"),
+        (code(ranks_unknown=1), "`ranks_unknown`"),
     ],
 )
 def test_a_broken_law_is_found_and_named(broken, law):
@@ -182,6 +186,13 @@ def test_an_answer_that_differs_from_the_numbers_is_found(question, row):
     broken.rows = (row,)
     with pytest.raises(PolicyError, match=f"`{question}` must answer as its `numbers` do"):
         check_policy(broken)
+
+
+def test_numbers_know_nobody_that_yields():
+    kind = type("Broken", (Shifted,), {"__doc__": "Breaks a law.", "yields": lambda *_: True})
+    kind.needs = frozenset({Need.DISPLACE})
+    with pytest.raises(PolicyError, match="`yields` must answer as its `numbers` do"):
+        check_policy(kind())
 
 
 def test_the_message_shows_the_entry():

@@ -132,6 +132,26 @@ def test_the_load_agrees_with_walking_every_trajectory(size, newest, overdue, ma
         assert load.next_blocks == reference.at(0)
 
 
+@given(st.integers(1, 4), st.lists(ENTRIES, min_size=1, max_size=5), st.integers(0, 9), st.sets(st.integers(0, 4)))
+def test_a_load_without_some_is_what_it_would_be_had_they_gone(size, many, ticks, gone):
+    load, left, entries = Load(Rules(block_size=size)), Load(Rules(block_size=size)), []
+    for number, facts in enumerate(many):
+        entries.append(made(number, facts))
+        for one in (load, left):
+            one.add(entries[-1], facts[2])
+            one.advance(ticks)
+    out = [entries[i] for i in gone if i < len(entries)]
+    before = [load.at(ahead) for ahead in range(10)]
+    copy = load.without(out)
+    for entry in out:
+        left.remove(entry)
+    assert [copy.at(ahead) for ahead in range(10)] == [left.at(ahead) for ahead in range(10)]
+    assert (len(copy), copy.tick) == (len(left), left.tick)
+    new = made(999, (5, 0, 7))
+    assert [copy.fits(new, 7, room) for room in range(90)] == [left.fits(new, 7, room) for room in range(90)]
+    assert [load.at(ahead) for ahead in range(10)] == before
+
+
 @given(st.integers(1, 8), st.booleans(), st.lists(ENTRIES, min_size=1, max_size=8), st.integers(0, 40))
 def test_what_was_found_to_fit_never_overflows_while_everyone_ends_in_time(size, newest, many, limit):
     rules = Rules(blocks=1000, block_size=size, newest_held=newest)

@@ -42,6 +42,14 @@ def test_a_limit_allows_at_least_one_token(limit):
         Request("a", 0.0, 5, max_tokens=limit)
 
 
+@pytest.mark.parametrize("target", [0, -1.0, math.nan])
+@pytest.mark.parametrize("name", ["ttft_target", "e2e_target"])
+def test_a_target_is_a_time_to_come(name, target):
+    with pytest.raises(RequestError, match=r"'a'.*targets"):
+        Request("a", 0.0, 5, **{name: target})
+    assert getattr(Request("a", 0.0, 5), name) == math.inf
+
+
 def test_a_request_is_frozen():
     with pytest.raises(FrozenInstanceError):
         Request("a", 0.0, 5).arrival = 1.0  # type: ignore[misc]

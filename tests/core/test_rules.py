@@ -72,7 +72,7 @@ def test_vllm_recomputes_and_admits_nothing_after_an_eviction():
     assert not rules.restart
     assert not rules.newest_held
     assert not rules.admit_after_evict
-    assert rules.gives == {Need.EVICT, Need.QUANTUM}
+    assert rules.gives == {Need.EVICT, Need.QUANTUM, Need.DISPLACE}
 
 
 def test_the_batchings_of_ssjf():
@@ -80,7 +80,7 @@ def test_the_batchings_of_ssjf():
     assert Rules.continuous(7) == Rules(slots=7)
     dynamic = Rules.dynamic(3, 0.5)
     assert (dynamic.slots, dynamic.timeout, dynamic.batching) == (3, 0.5, Batching.DYNAMIC)
-    assert Need.QUANTUM not in dynamic.gives
+    assert not {Need.QUANTUM, Need.DISPLACE} & dynamic.gives
 
 
 def test_clearing_everyone_is_not_evicting_by_keep():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from soonest.core.entry import Entry
     from soonest.core.rules import Rules
 
@@ -56,6 +58,15 @@ class Load:
         del self._by_end[bisect_left(self._by_end, (share.end, entry.sequence))]
         self._phases[share.offset % self.rules.block_size] -= 1
         self.next_blocks -= self.rules.blocks_for(share.offset + self.tick + 1)
+
+    def without(self, entries: Iterable[Entry]) -> Load:
+        """What would be held if these went: a copy."""
+        other = Load(self.rules, holds=self.holds)
+        other.tick, other.next_blocks = self.tick, self.next_blocks
+        other._shares, other._by_end, other._phases = dict(self._shares), list(self._by_end), list(self._phases)
+        for entry in entries:
+            other.remove(entry)
+        return other
 
     def stall(self, entry: Entry) -> None:
         """An entry emits nothing in the next tick: its size and its remaining tokens stay."""

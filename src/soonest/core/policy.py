@@ -36,6 +36,8 @@ class Policy:
     """What the host must give."""
     holds: bool = False
     """Whether the look-ahead counts on nobody ending: each holds what it reserves, or its size once past that."""
+    ranks_unknown: bool = False
+    """Whether `rank` orders requests of unknown length too; else they wait in arrival order, as one."""
 
     @property
     def numbers(self) -> tuple[Numbers, ...] | None:
@@ -67,8 +69,15 @@ class Policy:
         return max(entry.estimate, entry.generated)
 
     def quantum(self, entry: Entry, draw: float) -> int | None:  # noqa: ARG002 - most policies have none
-        """After how many tokens is this attempt sent back? Asked once at admission, 0 < `draw` <= 1 at random."""
+        """After how many tokens is this attempt sent back? Asked once at admission, 0 < `draw` <= 1 at random.
+
+        An attempt that `yields` is not sent back then: others are offered its place, and if it stays it is asked again.
+        """
         return None
+
+    def yields(self, entry: Entry) -> bool:  # noqa: ARG002 - the default is the same for all
+        """May a waiting request that ranks better than this running one take its place? Needs `displace`."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)

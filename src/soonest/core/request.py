@@ -17,10 +17,12 @@ class Request:
     """One call as a scheduler may see it: no prompt text, and no truth about its answer.
 
     `arrival` is in seconds on the host's clock. `cached_tokens` of the prompt need no prefill. Lower `priority` goes
-    first. Without a forecast a request is `unknown`; `max_tokens` caps every estimate of it.
+    first. Without a forecast a request is `unknown`; `max_tokens` caps every estimate of it. Targets are seconds from
+    its arrival to its first token and to its end; infinite ones are none.
 
     Raises:
-        RequestError: a count is negative or absurd, the arrival is no finite number, or the limit is below one token.
+        RequestError: a count is negative or absurd, the arrival is no finite number, the limit is below one token, or a
+            target is no time.
     """
 
     id: str
@@ -32,6 +34,8 @@ class Request:
     tenant: str = ""
     model: str = ""
     forecast: Forecast = UNKNOWN
+    ttft_target: float = math.inf
+    e2e_target: float = math.inf
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.arrival):
@@ -46,3 +50,7 @@ class Request:
             )
         if not 1 <= self.max_tokens <= MAX_TOKENS:
             raise RequestError(f"request {self.id!r}: max_tokens must lie in 1..{MAX_TOKENS}, got {self.max_tokens}")
+        if not (self.ttft_target > 0 and self.e2e_target > 0):
+            raise RequestError(
+                f"request {self.id!r}: targets are seconds above 0, got {self.ttft_target} and {self.e2e_target}"
+            )

@@ -37,6 +37,8 @@ class Need(StrEnum):
     """The host sends an attempt back to the queue after a number of tokens."""
     RESTART = "restart"
     """An evicted request loses its tokens and starts from zero."""
+    DISPLACE = "displace"
+    """A waiting request that ranks better takes the place of a running one that `yields`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Rules:
     @property
     def gives(self) -> frozenset[Need]:
         """What a policy may count on."""
-        given = set() if self.batching is Batching.DYNAMIC else {Need.QUANTUM}
+        given = set() if self.batching is Batching.DYNAMIC else {Need.QUANTUM, Need.DISPLACE}
         if self.blocks is None or not self.clear:
             given.add(Need.EVICT)
         if self.restart:

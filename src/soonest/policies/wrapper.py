@@ -12,6 +12,7 @@ class Wrapper(Policy):
         self.inner = inner
         self.needs = inner.needs
         self.holds = inner.holds
+        self.ranks_unknown = inner.ranks_unknown
         rows = inner.numbers
         self._rows = None if rows is None else tuple(self._row_around(row) for row in rows)
 
@@ -57,3 +58,7 @@ class Wrapper(Policy):
     def quantum(self, entry: Entry, draw: float) -> int | None:
         """The inner policy's."""
         return self.inner.quantum(entry, draw)
+
+    def yields(self, entry: Entry) -> bool:
+        """The inner policy's."""
+        return self.inner.yields(entry)

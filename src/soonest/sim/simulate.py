@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from soonest.core import Policy, SimulationError
+from soonest.core import Need, Policy, SimulationError
 from soonest.policies import policy as named
 from soonest.sim.forecasts import Beliefs
 from soonest.sim.host import Host
 from soonest.sim.options import Options
 from soonest.sim.result import NEVER
-from soonest.sim.workload import PICOSECONDS
+from soonest.sim.workload import FILLERS, PICOSECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,6 +75,7 @@ def kernel_obstacle(workload: Workload, policy: Policy, options: Options) -> str
     """Why the compiled kernel cannot run this, or `None`."""
     obstacles = (
         (policy.numbers is None, f"policy {policy.name!r} is code, not plain numbers"),
+        (Need.DISPLACE in policy.needs or policy.ranks_unknown, "it displaces nobody, and ranks no unknown requests"),
         (options.engines > 1, "it runs one engine"),
         (options.weights is not None, "it knows no tenant shares"),
         (options.prefix_blocks > 0 and bool(workload.blocks), "it has no prefix cache"),
@@ -119,7 +120,7 @@ def _laps(workload: Workload, laps: int) -> Workload:
     if laps == 1:
         return workload
     rows = np.tile(np.arange(len(workload)), laps)
-    names = ("arrival", "prompt_tokens", "output_tokens", "priority", "tenant", "max_tokens")
+    names = ("arrival", "prompt_tokens", "output_tokens", *FILLERS)
     columns = {name: getattr(workload, name)[rows] for name in names}
     hashes = tuple(tuple(block * laps + lap for block in row) for lap in range(laps) for row in workload.blocks)
     told = Beliefs(workload.beliefs.table, workload.beliefs.index[rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,14 @@ PICOSECONDS = 1e12
 """A float, so that a time in seconds is float(picoseconds) / 1e12 everywhere."""
 LATEST_ARRIVAL = 4e6
 """Seconds: simulated time is a 64-bit count of picoseconds, about 100 days."""
+FILLERS = {
+    "priority": 0,
+    "tenant": "",
+    "max_tokens": DEFAULT_MAX_TOKENS,
+    "ttft_target": math.inf,
+    "e2e_target": math.inf,
+}
+"""What columns hold that are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,8 @@ class Job:
 class Workload:
     """Jobs as columns of shape (n,), sorted by arrival; job objects are made when one is asked for.
 
-    `arrival` is in seconds, `beliefs` holds what is forecast of each, `blocks` the block hashes of prompts whose trace
-    has them. Ids are row numbers.
+    `arrival` is in seconds, `beliefs` holds what is forecast of each, targets are in seconds from arrival, `blocks` are
+    the block hashes of prompts whose trace has them. Ids are row numbers.
 
     Raises:
         RequestError: a column is too short, unsorted, negative, not finite or absurd, or an answer is longer than its
@@ -49,15 +58,17 @@ class Workload:
     priority: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     tenant: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=np.str_))
     max_tokens: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    ttft_target: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, dtype=np.float64))
+    e2e_target: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, dtype=np.float64))
     blocks: tuple[tuple[int, ...], ...] = ()
     block_tokens: int = 512
 
     def __post_init__(self) -> None:
         n = len(self.arrival)
-        for name, filler in (("priority", 0), ("tenant", ""), ("max_tokens", DEFAULT_MAX_TOKENS)):
+        for name, filler in FILLERS.items():
             if len(getattr(self, name)) == 0:
                 object.__setattr__(self, name, np.full(n, filler))
-        columns = (self.prompt_tokens, self.output_tokens, self.priority, self.tenant, self.max_tokens, self.beliefs)
+        columns = (self.prompt_tokens, self.output_tokens, self.beliefs, *(getattr(self, name) for name in FILLERS))
         if n == 0 or any(len(c) != n for c in columns) or len(self.blocks) not in {0, n}:
             raise RequestError(f"a workload needs at least one job and equally long columns, got {n} arrivals")
         if not (np.isfinite(self.arrival).all() and self.arrival[0] >= 0 and self.arrival[-1] <= LATEST_ARRIVAL):
@@ -120,6 +131,8 @@ class Workload:
             priority=int(self.priority[i]),
             tenant=str(self.tenant[i]),
             forecast=self.beliefs.table[self.beliefs.index[i]],
+            ttft_target=float(self.ttft_target[i]),
+            e2e_target=float(self.e2e_target[i]),
         )
         return Job(request, int(self.output_tokens[i]))
 

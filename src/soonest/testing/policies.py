@@ -25,8 +25,9 @@ def check_policy(policy: Policy) -> None:
     """Ask a policy every question about many entries and check its answers.
 
     Pure: the same question has the same answer, and asking changes nothing. Sane: ranks, estimates and keeps are finite
-    numbers, a reserve or a quantum is `None` or a whole number of tokens, at least 1, and an evicted estimate is never
-    smaller. Named: one lowercase word, and a docstring. Where a policy has `numbers`, they give the same answers.
+    numbers, a reserve or a quantum is `None` or a whole number of tokens, at least 1, an evicted estimate is never
+    smaller, and nobody `yields` under a policy that does not need `displace`. Named: one lowercase word, and a
+    docstring. Where a policy has `numbers`, they give the same answers.
 
     Raises:
         PolicyError: which law is broken, and the entry that shows it.
@@ -55,8 +56,9 @@ def _check_words(policy: Policy) -> None:
         raise _broken(policy, "its class must have a docstring of at least one sentence")
     if not isinstance(policy.needs, frozenset) or not all(isinstance(need, Need) for need in policy.needs):
         raise _broken(policy, f"`needs` must be a frozenset of soonest.core.Need, not {policy.needs!r}")
-    if not isinstance(policy.holds, bool):
-        raise _broken(policy, f"`holds` must be True or False, not {policy.holds!r}")
+    for name in ("holds", "ranks_unknown"):
+        if not isinstance(getattr(policy, name), bool):
+            raise _broken(policy, f"`{name}` must be True or False, not {getattr(policy, name)!r}")
 
 
 def _ask(policy: Policy, entry: Entry) -> Answers:
@@ -69,6 +71,7 @@ def _ask(policy: Policy, entry: Entry) -> Answers:
             "keep": policy.keep(entry),
             "evicted": policy.evicted(entry),
             "quantum": tuple(policy.quantum(entry, draw) for draw in DRAWS),
+            "yields": policy.yields(entry),
         }
     except Exception as error:
         raise _broken(policy, f"every question must have an answer, but one raised {error!r}", entry) from error
@@ -94,6 +97,11 @@ def _check_answers(policy: Policy, entry: Entry, answers: Answers) -> None:
     for quantum in quanta if isinstance(quanta, tuple) else ():
         if not _tokens(quantum):
             raise _broken(policy, f"`quantum` must be None or a whole number of at least 1, not {quantum!r}", entry)
+    yields = answers["yields"]
+    if not isinstance(yields, bool):
+        raise _broken(policy, f"`yields` must be True or False, not {yields!r}", entry)
+    if yields and Need.DISPLACE not in policy.needs:
+        raise _broken(policy, "who `yields` needs Need.DISPLACE in `needs`", entry)
 
 
 def _check_row(policy: Policy, entry: Entry) -> None:
@@ -135,6 +143,7 @@ def _by_formula(n: Numbers, entry: Entry) -> Iterator[object]:
         yield tuple(math.floor(min((s + e) / draw, 2.0**40)) - s for draw in DRAWS)
     else:
         yield (e if n.quantum_first and k == 0 else None,) * len(DRAWS)
+    yield False
 
 
 def _entries() -> Iterator[Entry]:

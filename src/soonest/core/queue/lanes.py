@@ -22,8 +22,8 @@ class Lanes:
     """A heap for each slope; equal slopes never change their order, so only the heaps' heads are compared.
 
     The order is (rank, arrival, first insertion) at the time of the last `reorder`; within a lane the base stands for
-    the rank. Unknown forecasts form one lane in arrival order whose head is ranked as a fresh request that expects
-    the mean of finished answers.
+    the rank. Unless the policy `ranks_unknown`, unknown forecasts form one lane in arrival order whose head is ranked
+    as a fresh request that expects the mean of finished answers.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -45,7 +45,8 @@ class Lanes:
     def push(self, entry: Entry) -> None:
         """Take an entry in at its rank."""
         request = entry.request
-        base, slope = self.policy.rank(entry) if request.forecast.known else (0.0, UNKNOWN)
+        ranked = request.forecast.known or self.policy.ranks_unknown
+        base, slope = self.policy.rank(entry) if ranked else (0.0, UNKNOWN)
         item = (base, request.arrival, entry.sequence, slope, entry)
         lane = self._lane(slope)
         self._live[entry.sequence] = item

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from soonest.core import Batching, Load
+from soonest.core import Batching, Load, Need
 from soonest.core.policy import keeps_by_admission
 from soonest.sim.draws import CLEAR, QUANTUM, draw
 from soonest.sim.result import NEVER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from soonest.core import Entry, Policy, Queue, Rules
     from soonest.sim.host.prefix import PrefixCache
     from soonest.sim.host.tally import Tally
@@ -67,6 +69,7 @@ class Batch:
         self.load = Load(rules, holds=policy.holds)
         self.running: dict[int, Member] = {}
         self._keeps_by_admission = keeps_by_admission(policy)
+        self._displaces = Need.DISPLACE in policy.needs
         self.dirty = False
         self.requeued = False
         self.boundary = 0
@@ -97,10 +100,15 @@ class Batch:
             self._evicted = self.dirty = True
             by_keep = self._by_keep()
             for member in self._cleared(by_keep, rounds) if self.rules.clear else by_keep[-1:]:
-                if member not in self._starved:  # what it was granted is there for others
-                    self._budget += 1 if member.decoding else member.grant
+                self._budget += self._granted(member)  # it is there for others
                 self.evict(member, now)
             rounds += 1
+
+    def _granted(self, member: Member) -> int:
+        """Tokens that it computes in the next iteration."""
+        if member in self._starved:
+            return 0
+        return 1 if member.decoding else member.grant
 
     def _cleared(self, members: list[Member], rounds: int) -> list[Member]:
         def drawn(member: Member) -> float:
@@ -188,33 +196,33 @@ class Batch:
             return self._forming
         return self._budget > 0 and (rules.admit_after_evict or not self._evicted)
 
-    def fits(self, entry: Entry, ahead: int = 0) -> bool:
-        """Whether this entry may start now, or `ahead` iterations from now if nothing else changes."""
+    def fits(self, entry: Entry, ahead: int = 0, without: Sequence[Member] = ()) -> bool:
+        """Whether this entry may start now, `ahead` iterations from now if nothing else changes, or if some went."""
         rules = self.rules
-        if not self.running:
+        if len(self.running) == len(without):
             return True
+        budget = self._budget + sum(map(self._granted, without))
         need = self._to_compute(entry)
-        if not rules.chunked_prefill and need > self._budget:
+        if not rules.chunked_prefill and need > budget:
             return False
         if rules.blocks is None:
             return True
         reserve = self.policy.reserve(entry)
         limit = rules.blocks - rules.reserve_blocks
         if reserve is None:
-            limit += self._spare
-            if not rules.whole_prompt and need > self._budget:
+            limit += self._spare - sum(m.spare for m in without)
+            if not rules.whole_prompt and need > budget:
                 held = rules.held(entry.request.prompt_tokens, entry.generated)
-                limit += rules.blocks_for(held) - rules.blocks_for(held - rules.newest_held - need + self._budget)
-        return self.load.fits(entry, reserve, limit, ahead)
+                limit += rules.blocks_for(held) - rules.blocks_for(held - rules.newest_held - need + budget)
+        load = self.load.without(m.entry for m in without) if without else self.load
+        return load.fits(entry, reserve, limit, ahead)
 
     def admit(self, entry: Entry, output: int, now: int, count: int) -> None:
         """Start an entry whose answer will have `output` tokens; `count` numbers the host's admissions."""
         entry.admitted = count
         need = self._to_compute(entry)
         computed = entry.request.prompt_tokens + entry.generated - need
-        quantum = self.policy.quantum(entry, draw(self.seed, entry.sequence, entry.attempts, QUANTUM))
-        limit = UNBOUNDED if quantum is None else entry.generated + max(1, quantum)
-        member = Member(entry, output, self.step_time.startup, need, computed, limit, entry.generated)
+        member = Member(entry, output, self.step_time.startup, need, computed, self._limit(entry), entry.generated)
         self.running[member.job] = self._starting[member.job] = member
         self.load.add(entry, self.policy.reserve(entry))
         grant = 0 if member.startup else min(need, self._budget)
@@ -222,6 +230,11 @@ class Batch:
         self._give(member, grant)
         if self.tally.admitted[member.job] == NEVER:
             self.tally.admitted[member.job] = now
+
+    def _limit(self, entry: Entry) -> int:
+        """Tokens at which its quantum is over."""
+        quantum = self.policy.quantum(entry, draw(self.seed, entry.sequence, entry.attempts, QUANTUM))
+        return UNBOUNDED if quantum is None else entry.generated + max(1, quantum)
 
     def _to_compute(self, entry: Entry) -> int:
         """Tokens of its first prefill: all but the prefix that is stored, and at least the last."""

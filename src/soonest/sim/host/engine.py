@@ -6,11 +6,12 @@ import heapq
 import math
 
 from soonest.core import Batching
-from soonest.sim.host.batch import UNBOUNDED, Batch, Member
+from soonest.sim.host.batch import UNBOUNDED, Member
+from soonest.sim.host.displacement import Displacing
 from soonest.sim.workload import picoseconds_at
 
 
-class Engine(Batch):
+class Engine(Displacing):
     """One engine under its rules. At each of its boundaries a host calls `settle`, `prepare`, `admit`s and `launch`.
 
     Between boundaries lies a leap of `_steps` iterations in which nothing is decided: the first takes `_first`
@@ -77,23 +78,33 @@ class Engine(Batch):
         return UNBOUNDED
 
     def _leave(self, now: int) -> None:
-        killed = []
+        over = []
         while self._next_stop() <= self.load.tick:
             member = heapq.heappop(self._stops)[3]
             self.dirty = True
             if self.load.tick - member.born < member.output:
-                killed.append(member)
+                over.append(member)
             elif self.rules.batching is Batching.DYNAMIC:
                 self._rest(member)
             else:
                 self._finish(member, now)
-        for member in killed:
-            self.evict(member, now)
+        for member in over:
+            self._quantum_over(member, now)
         if self._resting and len(self._resting) == len(self.running):
             for member in list(self.running.values()):
                 self._finish(member, now)
             self._resting.clear()
             self._rested = 0
+
+    def _quantum_over(self, member: Member, now: int) -> None:
+        """Back to the queue; or, where others may take its place, on with the next quantum."""
+        entry = member.entry
+        entry.generated = self._generated(member)
+        if self._displaces and self.policy.yields(entry):
+            member.limit = self._limit(entry)
+            self._decode_until(member, member.born)
+        else:
+            self.evict(member, now)
 
     def _rest(self, member: Member) -> None:
         """Stay, without growing, until the batch ends."""
@@ -154,12 +165,12 @@ class Engine(Batch):
         steps = self._next_stop() - self.load.tick
         if self.rules.blocks is not None:
             steps = min(steps, self.load.until_full(self.rules.blocks))
-        slots = self.rules.slots
-        if self.rules.batching is Batching.DYNAMIC or (slots is not None and len(self.running) >= slots):
+        full = self.rules.slots is not None and len(self.running) >= self.rules.slots
+        if self.rules.batching is Batching.DYNAMIC or (full and not self._displaces):
             return steps
-        if len(self.queue):
-            if self.dirty:
-                return 1
+        if len(self.queue) and self.dirty:
+            return 1
+        if len(self.queue) and not full:
             steps = self._steps_until_head_fits(steps)
             if self.queue.due < math.inf:
                 steps = self._steps_until(picoseconds_at(self.queue.due), steps)

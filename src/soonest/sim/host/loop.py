@@ -141,20 +141,16 @@ class Host:
     def _admit(self, group: list[Engine], now: int) -> None:
         """Let the waiting join the engines at this boundary, the least loaded first, until the head must wait."""
         others = [e for e in self.engines if e not in group]
-        if any(e.requeued for e in group):
-            self._mark(self.engines)
-            for engine in group:
-                engine.requeued = False
-            self._cut(others, now)
+        self._requeued(group, others, now)
         if not len(self.queue):
             return
         head, due = self.queue.peek(), self.queue.due <= now / PICOSECONDS
-        takers = [e for e in group if e.has_place()]
+        takers = [e for e in group if e.has_place() or (e.dirty and e.may_displace())]
         if not any(e.dirty or due or (head is not None and e.fits(head)) for e in takers):
             return
         self.queue.reorder(now / PICOSECONDS)
         while (entry := self.queue.peek()) is not None:
-            taker = self._taker(takers, entry, now)
+            taker = self._taker(takers, entry, now) or self._displaced(takers, entry, now)
             if taker is None:
                 break
             self.queue.pop()
@@ -165,6 +161,20 @@ class Host:
         if self.queue.peek() is not head:
             self._mark(others)
             self._cut(others, now)
+        self._requeued(takers, others, now)
+
+    def _requeued(self, group: list[Engine], others: list[Engine], now: int) -> None:
+        """Where an engine of the group sent somebody back, every engine looks at the queue again."""
+        if any(e.requeued for e in group):
+            self._mark(self.engines)
+            for engine in group:
+                engine.requeued = False
+            self._cut(others, now)
+
+    @staticmethod
+    def _displaced(takers: list[Engine], entry: Entry, now: int) -> Engine | None:
+        """The engine on which others make room for this entry."""
+        return next((e for e in sorted(takers, key=lambda e: len(e.running)) if e.displace(entry, now)), None)
 
     def _taker(self, takers: list[Engine], entry: Entry, now: int) -> Engine | None:
         """The engine that takes this entry: the one that runs least; a dynamic batch is filled before the next."""

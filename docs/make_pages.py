@@ -26,7 +26,7 @@ from soonest.sim.steptime import SECOND
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # a script finds only what lies beside it
-from docs import measured  # noqa: E402
+from docs import measured, studies  # noqa: E402
 from docs.measured import table  # noqa: E402
 
 if TYPE_CHECKING:
@@ -57,9 +57,21 @@ def policies(up: str) -> str:
 def _policy_row(kind: type[Policy], up: str) -> list[str]:
     made = policy(kind.name)
     file = Path(inspect.getfile(kind)).relative_to(ROOT).as_posix()
-    rows = made.numbers or ()
-    answers = [" or ".join(dict.fromkeys(say(row) for row in rows)) for say in (_rank, _reserve, _keep)]
+    rows = made.numbers
+    if rows is None:
+        answers = CODE[kind.name]
+    else:
+        answers = tuple(" or ".join(dict.fromkeys(map(say, rows))) for say in (_rank, _reserve, _keep))
     return [f"[`{kind.name}`]({up}{file})", *answers, ", ".join(sorted(kind.needs)) or "nothing", kind.source]
+
+
+CODE: dict[str, tuple[str, ...]] = {
+    "gittins": ("expected tokens a completion", "the next token", "-rank"),
+    "trail": ("expected tokens to come", "the next token", "who may be displaced first, -rank"),
+    "mlfq": ("level", "the next token", "-rank"),
+    "deadline": ("slack", "the next token", "-admission"),
+}
+"""Rank, reserve and keep of policies that are code."""
 
 
 def _rank(row: Numbers) -> str:
@@ -180,7 +192,7 @@ def _command(name: str, command: object) -> str:
     for flag in getattr(command, "params", ()):
         long = next((o for o in flag.opts if o.startswith("--")), flag.opts[0].upper())
         names = ", ".join(f"`{o}`" for o in (long, *(o for o in flag.opts if o.startswith("-") and o != long)))
-        variable = f"`{prefix}_{flag.name.upper()}`" if long.startswith("--") else ""
+        variable = f"`{flag.envvar or f'{prefix}_{flag.name.upper()}'}`" if long.startswith("--") else ""
         if flag.name not in {"help", "install_completion", "show_completion"}:
             rows.append((names, flag.help or "", _default(flag.default, required=flag.required), variable))
     text = (getattr(command, "help", "") or "").strip()
@@ -227,11 +239,14 @@ PARTS: dict[str, Callable[[str], str]] = {
     "predictors": predictors,
     "presets": presets,
     "sources": sources,
+    **studies.parts(),
 }
 
 
 def main() -> None:
-    """Rewrite the pages that are not current."""
+    """Rewrite the pages, and draw the pictures, that are not current."""
+    for picture in studies.redraw():
+        sys.stdout.write(f"drew {picture.relative_to(ROOT)}\n")
     for path, text, filled in pages():
         if text != filled:
             path.write_text(filled, encoding="utf-8")

@@ -23,6 +23,13 @@ POLICIES = (
     "a_min_randomized",
     "a_ell",
     "two_point",
+    "gittins",
+    "trail",
+    "trail(0.3)",
+    "mlfq(2, 3, prompt=0.3)",
+    "mlfq(1, levels=5, prompt=0)",
+    "deadline",
+    "deadline(3, 9, pace=0.5)",
     "response_ratio",
     "response_ratio(a_min)",
     "response_ratio(a_ell)",
@@ -32,6 +39,8 @@ POLICIES = (
     "aging(response_ratio(a_max), rate=0.07)",
     "aging(two_point, rate=1)",
     "aging(a_min_randomized, rate=0.5)",
+    "aging(mlfq(2), rate=0.2)",
+    "response_ratio(gittins)",
 )
 STEPS = (
     StepTime.unit(),
@@ -97,6 +106,7 @@ def workloads(draw, most=12, arrivals=None, beliefs=forecasts, priorities=1):
         return np.array(draw(st.lists(values, min_size=n, max_size=n)), dtype=dtype)
 
     output = column(st.integers(1, 12))
+    targets = st.sampled_from((np.inf, np.inf, 1.0, 7.5))
     table = tuple(draw(beliefs(o)) for o in output.tolist())
     return Workload(
         np.sort(column(one, np.float64)),
@@ -105,6 +115,8 @@ def workloads(draw, most=12, arrivals=None, beliefs=forecasts, priorities=1):
         Beliefs(table, np.arange(n, dtype=np.int32)),
         priority=column(st.integers(0, priorities - 1)),
         max_tokens=np.maximum(output, column(st.sampled_from((12, 20, 1 << 20)))),
+        ttft_target=column(targets, np.float64),
+        e2e_target=column(targets, np.float64),
     )
 
 

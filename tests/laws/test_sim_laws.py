@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.backends import BACKENDS, usable
 from tests.strategies import POLICIES, cases, slot_rules, workloads
 
-from soonest.core import Batching, Forecast, Rules
+from soonest.core import Batching, Forecast, Need, Rules
 from soonest.policies import policy
 from soonest.sim import NEVER, Options, StepTime, simulate
 from soonest.sim.workload import PICOSECONDS
@@ -187,7 +187,10 @@ def test_first_come_first_served_admits_in_arrival_order(backend):
 
 
 @each_backend
-@pytest.mark.parametrize("words", ["shortest", "response_ratio", "aging", "longest", "aging(response_ratio, rate=3)"])
+@pytest.mark.parametrize(
+    "words",
+    ["shortest", "response_ratio", "aging", "longest", "gittins", "trail(1)", "aging(response_ratio, rate=3)"],
+)
 def test_with_no_forecast_at_all_order_is_arrival_order(words, backend):
     def law(case, result):
         fcfs = case[0], policy("fcfs"), case[2]
@@ -213,7 +216,8 @@ def test_no_order_beats_the_shortest_first_where_lengths_are_known_and_all_wait(
 
 @each_backend
 def test_where_nobody_waits_all_policies_are_one(backend):
-    plain = tuple(words for words in POLICIES if not policy(words).needs)
+    """Also those whose quanta are only a moment to look."""
+    plain = tuple(words for words in POLICIES if not policy(words).needs or Need.DISPLACE in policy(words).needs)
     jobs = workloads(most=6).map(lambda w: w.at(np.arange(len(w)) * 1000.0))
 
     def law(case, result):

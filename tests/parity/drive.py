@@ -21,8 +21,10 @@ POLICIES = (
     "response_ratio(a_max)",
     "aging",
     "aging(response_ratio, rate=0.3)",
+    "deadline",
+    "deadline(20, e2e=60, pace=1)",
 )
-"""All that need neither a quantum nor a restart."""
+"""All that need no quantum, restart or displacement."""
 TRACES = 200
 
 
@@ -33,7 +35,7 @@ class Heard(Policy):
         self.inner, self.order = inner, []
         self.name, self.needs, self.holds = inner.name, inner.needs, inner.holds
         self.first, self.rank, self.reserve, self.keep = inner.first, inner.rank, inner.reserve, inner.keep
-        self.evicted = inner.evicted
+        self.evicted, self.ranks_unknown = inner.evicted, inner.ranks_unknown
 
     def quantum(self, entry, draw):
         self.order.append(entry.request.id)
@@ -60,6 +62,8 @@ def trace(seed):
         Beliefs(tuple(table), np.arange(n, dtype=np.int32)),
         priority=rng.integers(0, 2, n) if rng.random() < 0.3 else np.zeros(n, dtype=np.int64),
         tenant=rng.choice(["a", "b", "c"], n),
+        ttft_target=rng.choice([2.0, 30.0, np.inf], n),
+        e2e_target=rng.choice([5.0, 90.0, np.inf], n),
     )
     options = Options(
         Rules.continuous(slots),

@@ -33,20 +33,25 @@ RANKS = {
     "a_min_randomized": Rank(ESTIMATE),
     "a_ell": Rank(ESTIMATE),
     "two_point": Rank(ESTIMATE),
+    "gittins": Rank((60 - 30) / 2 + 30),
+    "trail": Rank(45),
+    "mlfq": Rank(1),
+    "deadline": Rank(ARRIVAL + 10, -1.0),
 }
+FIRST_ONE = {"gittins", "trail", "mlfq"}
 FIRST_LOW = {"a_min", "a_min_randomized", "a_ell", "two_point"}
-ALLOCATE_NOW = {"fcfs", "shortest", "longest"}
+ALLOCATE_NOW = {"fcfs", "shortest", "longest", "deadline", *FIRST_ONE}
 
 
 @pytest.mark.parametrize("name", RANKS)
 def test_rank_first_and_reserve(name):
     chosen = policy(name)
     assert chosen.rank(entry()) == RANKS[name]
-    assert chosen.first(entry().request) == (20 if name in FIRST_LOW else 60)
+    assert chosen.first(entry().request) == (1 if name in FIRST_ONE else 20 if name in FIRST_LOW else 60)
     assert chosen.reserve(entry()) == (None if name in ALLOCATE_NOW else ESTIMATE)
 
 
-@pytest.mark.parametrize("name", ["fcfs", "fcfs_reserve", "shortest", "longest", "a_max", "a_ell"])
+@pytest.mark.parametrize("name", ["fcfs", "fcfs_reserve", "shortest", "longest", "a_max", "a_ell", "deadline"])
 def test_the_newest_admitted_goes_first(name):
     chosen = policy(name)
     assert chosen.keep(entry(admitted=6)) < chosen.keep(entry(admitted=5, estimate=999))
@@ -84,6 +89,11 @@ def test_a_min_evicts_by_estimate_as_told(words, goes):
         ("a_ell", 65, 65),
         ("a_min_randomized", 35, 36),
         ("a_min_randomized", 10, 30),
+        ("gittins", 10, 30),
+        ("gittins", 35, 36),
+        ("trail", 35, 36),
+        ("mlfq", 35, 36),
+        ("deadline", 35, 35),
     ],
 )
 def test_an_evicted_attempt_learns(name, generated, estimate):
@@ -94,7 +104,7 @@ def test_a_ell_gives_the_first_attempt_its_estimate_and_no_other_a_quantum():
     chosen = policy("a_ell")
     assert chosen.quantum(entry(), 0.5) == ESTIMATE
     assert chosen.quantum(entry(attempts=1), 0.5) is None
-    for name in ("fcfs", "fcfs_reserve", "shortest", "longest", "a_max", "a_min"):
+    for name in ("fcfs", "fcfs_reserve", "shortest", "longest", "a_max", "a_min", "trail", "deadline"):
         assert policy(name).quantum(entry(), 0.5) is None
 
 
@@ -124,7 +134,12 @@ def test_a_randomized_attempt_survives_each_token_past_its_estimate_with_its_haz
         ("a_ell", {Need.QUANTUM}),
         ("two_point", {Need.EVICT, Need.QUANTUM}),
         ("a_min_randomized", {Need.EVICT, Need.QUANTUM, Need.RESTART}),
+        ("gittins", {Need.DISPLACE, Need.QUANTUM}),
+        ("trail", {Need.DISPLACE}),
+        ("mlfq", {Need.DISPLACE, Need.QUANTUM}),
+        ("deadline", set()),
         ("response_ratio(a_ell)", {Need.QUANTUM}),
+        ("aging(trail)", {Need.DISPLACE}),
         ("aging(a_min)", {Need.EVICT}),
     ],
 )
@@ -189,8 +204,10 @@ def test_a_wrapper_changes_the_rank_alone(wrapper, inner):
     assert outer.keep(asked) == inner.keep(asked)
     assert outer.evicted(asked) == inner.evicted(asked)
     assert outer.quantum(asked, 0.3) == inner.quantum(asked, 0.3)
+    assert outer.yields(asked) == inner.yields(asked)
     assert outer.row(asked.request) == inner.row(asked.request)
     assert (outer.needs, outer.holds) == (inner.needs, inner.holds)
+    assert outer.ranks_unknown == inner.ranks_unknown
     assert (outer.numbers is None) == (inner.numbers is None)
 
 

@@ -10,11 +10,15 @@ from soonest.policies.a_max import AMax
 from soonest.policies.a_min import AMin
 from soonest.policies.a_min_randomized import AMinRandomized
 from soonest.policies.aging import Aging
+from soonest.policies.deadline import Deadline
 from soonest.policies.fcfs import FCFS
 from soonest.policies.fcfs_reserve import FCFSReserve
+from soonest.policies.gittins import Gittins
 from soonest.policies.longest import Longest
+from soonest.policies.mlfq import MLFQ
 from soonest.policies.response_ratio import ResponseRatio
 from soonest.policies.shortest import Shortest
+from soonest.policies.trail import Trail
 from soonest.policies.two_point import TwoPoint
 from soonest.words import Registry
 
@@ -31,6 +35,10 @@ BUILT_IN: Final[dict[str, type[Policy]]] = {
         AMinRandomized,
         AEll,
         TwoPoint,
+        Gittins,
+        Trail,
+        MLFQ,
+        Deadline,
         ResponseRatio,
         Aging,
     )

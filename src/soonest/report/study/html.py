@@ -21,6 +21,8 @@ GREY = "#888888"
 PALETTE = (*COLOURS[:6], GREY)
 """Without black, which a dark page swallows."""
 DASHES = ("solid", "dash", "dot", "dashdot")
+NARROW = 7
+"""Columns that a table beside a figure has at most."""
 CODE = re.compile(r"`([^`]+)`")
 
 _PAGE = Template("""\
@@ -40,9 +42,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var
 h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; } h1, h2 { font-weight: 600; }
 p { max-width: 52rem; }
 nav { columns: 18rem; margin-bottom: 2rem; } nav a { color: inherit; display: block; }
-.beside { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-start; }
-figure, .table { margin: 0 0 1.5rem; } figure { flex: 1 1 34rem; min-width: 0; max-width: 60rem; }
-.table { overflow-x: auto; max-width: 100%; }
+.beside { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 36rem), 1fr)); gap: 1rem 2rem; }
+figure, .table { margin: 0 0 1.5rem; min-width: 0; overflow-x: auto; } .wide { grid-column: 1 / -1; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
 caption { text-align: left; padding-bottom: .4rem; color: var(--soft); }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -121,13 +122,13 @@ def _table(grid: Grid) -> str:
 
     rows = "".join(line("td", [numbers_as_text(cell) for cell in row]) for row in grid.rows)
     head = line("th", grid.headings)
-    return f'<div class="table"><table>\n<caption>{_words(grid.caption)}</caption>\n{head}{rows}</table></div>\n'
+    size = "table wide" if len(grid.headings) > NARROW else "table"
+    return f'<div class="{size}"><table>\n<caption>{_words(grid.caption)}</caption>\n{head}{rows}</table></div>\n'
 
 
 def _figure(chart: Chart, name: str, study: Study) -> str:
-    drawn = _plot(chart).to_html(
-        full_html=False, include_plotlyjs=False, div_id=f"plot-{name}", config={"displaylogo": False}
-    )
+    config = {"displaylogo": False, "responsive": True}
+    drawn = _plot(chart).to_html(full_html=False, include_plotlyjs=False, div_id=f"plot-{name}", config=config)
     return f"<figure>{drawn}<figcaption>{escape(origin(study))}</figcaption></figure>\n"
 
 
@@ -142,7 +143,7 @@ def _plot(chart: Chart) -> Figure:
     figure.update_yaxes(title_text=escape(chart.y_label), type="log" if chart.log_y else "linear", **axis)
     figure.update_layout(
         template="none",
-        title={"text": escape(chart.title), "font": {"size": 14}},
+        title={"text": escape(chart.title), "font": {"size": 14}, "x": 0, "xref": "paper"},
         font={"color": GREY, "family": "system-ui, sans-serif"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",

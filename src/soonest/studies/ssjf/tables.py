@@ -120,7 +120,7 @@ class Published:
                 name = arm.partition(",")[0]
                 yield Compared(mode, arrivals, f"JCT gain of {name}, %", self.gain(mode, arrivals, arm), gain, 1)
                 ours = self.factor(mode, arrivals, arm)
-                yield Compared(mode, arrivals, f"25 % throughput of {name}, x", ours, factor, 2)
+                yield Compared(mode, arrivals, f"throughput (25 %) of {name}, x", ours, factor, 2)
 
 
 def run_published(settings: Settings, progress: Progress) -> Published:

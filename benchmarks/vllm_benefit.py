@@ -1,58 +1,54 @@
-# ruff: noqa: E402 - vLLM reads its variables when it is imported
 """What order is worth in real vLLM: a burst that queues, under several policies, with the simulator's word beforehand.
 
-    python benchmarks/vllm_benefit.py --trace azure_conv_2023.csv.gz --out benchmarks/results/vllm_benefit.json
+    python -m benchmarks.vllm_benefit --trace servegen_mlarge.csv.gz --out benchmarks/results/vllm_benefit.json
 
-One engine in this process runs the model that comes with the package; prompts and answers have the lengths of a trace,
-cut to what the model holds. Capacity is measured closed-loop first, with every slot taken, and so are the iterations,
-from which the simulator's step time is fitted. A run is `--requests` requests that arrive at random at 0.7, 0.9 or 1.2
-of that capacity, then the drain. Forecasts are right up to a log-normal error, as wide as makes Kendall's tau with the
-truth `--tau`; `oracle` is told the truth. All policies serve the same requests in each repetition, in an order drawn
-anew. What the simulator expects is written to the file before the first run.
+vLLM in this process runs the model that comes with the package. Prompts and answers have the lengths of a trace, of the
+calls with prompts of 1 to 600 tokens, answers cut at 300. With ample and with tight KV memory:
+
+1. a closed loop under vLLM's own scheduler measures capacity and each iteration, from which step times are fitted;
+2. the simulator runs the very waves that follow; what it says is written to the file;
+3. waves of `--requests` requests with gamma arrivals at 0.7, 0.9 and 1.2 of that capacity, then the drain; policies in
+   another order in each repetition, all on the same requests, arrivals and forecasts.
+
+Forecasts are right up to a log-normal error, as wide as makes Kendall's tau with the truth `--tau`; `oracle` is told
+the truth. The file is written anew after each run, so an interrupted benchmark leaves what there is.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
-import os
-import platform
+import math
+import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
-for _name, _value in (
-    ("VLLM_CPU_KVCACHE_SPACE", "1"),
-    ("VLLM_CPU_OMP_THREADS_BIND", "nobind"),
-    ("OMP_NUM_THREADS", "1"),
-    ("HF_HUB_OFFLINE", "1"),
-    ("VLLM_NO_USAGE_STATS", "1"),
-    ("DO_NOT_TRACK", "1"),
-):
-    os.environ.setdefault(_name, _value)
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002 - beside the variables above
-from vllm import EngineArgs, SamplingParams
-from vllm.v1.core.sched.async_scheduler import AsyncScheduler
-from vllm.v1.engine.llm_engine import LLMEngine
+from benchmarks.foretold import apart, shares_of
+from benchmarks.vllm_machine import BLOCK, BUDGET, LONGEST_ANSWER, LONGEST_PROMPT, Machine, Wave
 from vllm.version import __version__ as version
 
-from soonest.core import Forecast, Rules
-from soonest.data import read_trace
-from soonest.engines import tiny
-from soonest.engines.vllm import Scheduler
-from soonest.report.compare import paired_gain
-from soonest.sim import Options, StepTime, Workload, simulate
-from soonest.sim.forecasts import Beliefs
+from soonest.bench.printing import machine as this_machine
+from soonest.core import Rules
+from soonest.data import Trace, read_trace
+from soonest.report import paired_gain, write_json
+from soonest.sim import Options, simulate
 from soonest.sim.steptime import fit_steps
 
-LOADS = (0.7, 0.9, 1.2)
-BLOCK, BUDGET, LONGEST_PROMPT, LONGEST_ANSWER = 32, 512, 600, 300
-ARMS: dict[str, tuple[str, bool]] = {
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from soonest.sim import StepTime
+
+LOADS: Final = (0.7, 0.9, 1.2)
+BURSTINESS: Final = 0.5
+TIGHT: Final = 4
+"""Tight memory is this part of what every slot needs with the longest request."""
+ARMS: Final[Mapping[str, tuple[str, bool]]] = {
     "fcfs": ("fcfs", False),
     "priority mode": ("priority", False),
     "shortest": ("shortest", False),
@@ -61,141 +57,9 @@ ARMS: dict[str, tuple[str, bool]] = {
     "oracle": ("shortest", True),
 }
 """A policy, or vLLM's own `priority` with the forecast as the priority; and whether it is told the truth."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """The requests of one repetition: tokens of each, when it arrives, and what is forecast of it."""
-
-    prompt: NDArray[np.int64]
-    output: NDArray[np.int64]
-    arrival: NDArray[np.float64]
-    guess: NDArray[np.float64]
-    spread: float
-
-    def told(self, i: int, *, truth: bool) -> tuple[float, float, float]:
-        """Low, expected, high."""
-        if truth:
-            n = float(self.output[i])
-            return n, n, n
-        middle = float(self.guess[i])
-        reach = float(np.exp(1.2816 * self.spread))  # four answers of five lie within
-        return max(1.0, middle / reach), middle, min(middle * reach, float(LONGEST_ANSWER))
-
-    def workload(self, *, truth: bool) -> Workload:
-        """The same for the simulator."""
-        table = tuple(Forecast.hint(*self.told(i, truth=truth)) for i in range(len(self.prompt)))
-        return Workload(
-            self.arrival,
-            self.prompt,
-            self.output,
-            Beliefs(table, np.arange(len(table), dtype=np.int32)),
-            max_tokens=self.output,
-        )
-
-
-class Machine:
-    """vLLM in this process; its scheduler is replaced between runs, while nobody runs."""
-
-    def __init__(self, slots: int, blocks: int) -> None:
-        self.slots, self.blocks = slots, blocks
-        self.engine = LLMEngine.from_engine_args(
-            EngineArgs(
-                model=str(tiny.path()),
-                dtype="float32",
-                enforce_eager=True,
-                max_model_len=1024,
-                max_num_seqs=slots,
-                max_num_batched_tokens=BUDGET,
-                block_size=BLOCK,
-                num_gpu_blocks_override=blocks + 1,
-                enable_prefix_caching=False,
-            ),
-            enable_multiprocessing=False,
-        )
-        core: Any = self.engine.engine_core
-        self.core = core.engine_core
-        self.first = self.core.scheduler
-
-    def use(self, policy: str, blocks: int) -> None:
-        """Another scheduler, on so many of the blocks."""
-        config = self.core.vllm_config
-        config.scheduler_config.policy = "priority" if policy == "priority" else "fcfs"
-        config.additional_config = {"soonest": {"policy": policy}}
-        made = (AsyncScheduler if policy in {"priority", "vllm"} else Scheduler)(
-            vllm_config=config,
-            kv_cache_config=replace(self.first.kv_cache_config, num_blocks=blocks + 1),
-            structured_output_manager=self.core.structured_output_manager,
-            block_size=self.first.block_size,
-            hash_block_size=self.first.hash_block_size,
-            log_stats=True,
-        )
-        made.finished_req_ids |= self.core.scheduler.finished_req_ids
-        self.core.scheduler = made
-
-    def add(self, load: Load, i: int, *, truth: bool) -> None:
-        """A request of its length, with its forecast."""
-        low, expected, high = load.told(i, truth=truth)
-        tokens = np.random.default_rng(i).integers(4, 700, int(load.prompt[i])).tolist()
-        params = SamplingParams(
-            temperature=0.0,
-            max_tokens=int(load.output[i]),
-            ignore_eos=True,
-            extra_args={"soonest_forecast": [low, expected, high]},
-        )
-        self.engine.add_request(str(i), {"prompt_token_ids": tokens}, params, priority=round(expected))
-
-    def serve(self, load: Load, *, truth: bool) -> tuple[NDArray[np.float64], int]:
-        """Seconds from arrival to end of each request, and preemptions, where our scheduler counts them."""
-        n, came = len(load.arrival), 0
-        ended = np.full(n, np.nan)
-        begun = time.perf_counter()
-        while came < n or self.engine.has_unfinished_requests():
-            now = time.perf_counter() - begun
-            if not self.engine.has_unfinished_requests() and load.arrival[came] > now:
-                time.sleep(load.arrival[came] - now)
-                now = float(load.arrival[came])
-            while came < n and load.arrival[came] <= now:
-                self.add(load, came, truth=truth)
-                came += 1
-            for output in self.engine.step():
-                if output.finished:
-                    ended[int(output.request_id)] = time.perf_counter() - begun
-        board = getattr(self.core.scheduler, "board", None)
-        return ended - load.arrival, 0 if board is None else board["evictions"]
-
-    def iterations(self, load: Load) -> tuple[float, NDArray[np.float64]]:
-        """Closed-loop, every slot taken: requests a second while all are, and a row for each iteration."""
-        rows, ends = [], []
-        for i in range(len(load.prompt)):
-            self.add(load, i, truth=True)
-        scheduler = self.core.scheduler
-        schedule, seen = scheduler.schedule, {}
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            computed = {r.request_id: r.num_computed_tokens for r in scheduler.running}
-            output = schedule(*args, **kwargs)
-            counts = output.num_scheduled_tokens
-            decoding = {name for name, n in counts.items() if n == 1 and name in computed}
-            context = sum(computed.get(name, 0) + n for name, n in counts.items())
-            prefill = sum(n for name, n in counts.items() if name not in decoding)
-            seen["row"] = (prefill, len(counts), context)
-            return output
-
-        scheduler.schedule = watched
-        begun = last = time.perf_counter()
-        full = begun
-        while self.engine.has_unfinished_requests():
-            outputs = self.engine.step()
-            now = time.perf_counter()
-            rows.append((*seen["row"], now - last))
-            last = now
-            ends += [now] * sum(output.finished for output in outputs)
-            if len(scheduler.waiting):
-                full = now
-        del scheduler.schedule
-        before = sum(end <= full for end in ends)
-        return before / (full - begun), np.array(rows, dtype=np.float64)
+MEASURES: Final = ("mean", "p99", "max")
+APART: Final = 10
+"""Points by which a share of the oracle's gain may differ from the simulator's."""
 
 
 def tau(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -217,125 +81,193 @@ def spread_for(lengths: NDArray[np.int64], wanted: float) -> float:
     return low
 
 
-def loads(given: argparse.Namespace, capacity: float, load: float) -> list[Load]:
-    """The repetitions at one load: other rows of the trace, other arrivals, other errors."""
-    trace = read_trace(given.trace)
-    kept = np.flatnonzero((trace.prompt_tokens >= 1) & (trace.prompt_tokens <= LONGEST_PROMPT))
-    found = []
-    for repetition in range(given.repetitions):
-        chance = np.random.default_rng((given.seed, repetition))
-        rows = chance.choice(kept, given.requests, replace=False)
-        output = np.clip(trace.output_tokens[rows], 1, LONGEST_ANSWER).astype(np.int64)
-        spread = spread_for(output, given.tau)
-        guess = np.clip(output * np.exp(spread * chance.standard_normal(len(rows))), 1, LONGEST_ANSWER)
-        arrival = np.cumsum(chance.exponential(1 / (load * capacity), len(rows)))
-        found.append(Load(trace.prompt_tokens[rows].astype(np.int64), output, arrival, guess, spread))
-    return found
+@dataclass
+class Study:
+    """What is asked, and what is found, as it is found."""
+
+    given: argparse.Namespace
+    trace: Trace
+    found: dict[str, Any] = field(default_factory=dict)
+    runs: int = 0
+    seconds: float = 0.0
+    begun: float = 0.0
+
+    def say(self, line: str) -> None:
+        """Progress."""
+        print(line, file=sys.stderr, flush=True)
+
+    def save(self) -> None:
+        """Write down what there is."""
+        write_json(self.given.out, self.found)
+
+    def wave(self, repetition: int, rate: float, n: int) -> Wave:
+        """`n` calls of the trace at so many a second: the same calls and errors at every rate."""
+        lengths = self.trace.prompt_tokens
+        kept = np.flatnonzero((lengths >= 1) & (lengths <= LONGEST_PROMPT) & (self.trace.output_tokens >= 1))
+        chance = np.random.default_rng((self.given.seed, repetition))
+        rows = chance.choice(kept, n, replace=False)
+        output = np.minimum(self.trace.output_tokens[rows], LONGEST_ANSWER).astype(np.int64)
+        spread = spread_for(output, self.given.tau)
+        guess = np.clip(output * np.exp(spread * chance.standard_normal(n)), 1, LONGEST_ANSWER)
+        arrival = np.cumsum(chance.gamma(BURSTINESS, 1 / (BURSTINESS * rate), n))
+        return Wave(lengths[rows].astype(np.int64), output, arrival, guess, spread)
+
+    def waves(self, capacity: float) -> dict[str, list[Wave]]:
+        """The repetitions at each load."""
+        each = range(self.given.repetitions)
+        return {f"{load:g}": [self.wave(r, load * capacity, self.given.requests) for r in each] for load in LOADS}
 
 
-def expected(sets: dict[str, list[Load]], step: StepTime, slots: int, blocks: int) -> dict[str, Any]:
-    """What the simulator says: mean completion time by load and policy, over the repetitions."""
-    options = Options(rules=Rules.vllm(slots, BUDGET, blocks, BLOCK), step_time=step)
+def foretold(waves: Mapping[str, Sequence[Wave]], step_time: StepTime, slots: int, blocks: int) -> dict[str, Any]:
+    """What the simulator says, by load, arm and repetition."""
+    options = Options(rules=Rules.vllm(slots, BUDGET, blocks, BLOCK), step_time=step_time)
     told: dict[str, Any] = {}
-    for load, repetitions in sets.items():
-        told[load] = {}
+    for load, repetitions in waves.items():
+        rows = told[load] = {}
         for name, (policy, truth) in ARMS.items():
             words = "shortest" if policy == "priority" else policy
-            means = []
-            for one in repetitions:
-                records = simulate(one.workload(truth=truth), words, options).records
-                means.append(float((records.finished - records.arrival).mean()))
-            told[load][name] = means
-        told[load]["share_of_oracle"] = {name: share(told[load], name) for name in ARMS}
+            columns: dict[str, list[float]] = {measure: [] for measure in MEASURES}
+            for wave in repetitions:
+                records = simulate(wave.workload(truth=truth), words, options).records
+                note(columns, np.asarray(records.finished - records.arrival))
+            rows[name] = columns
+        told[load]["share_of_oracle"] = shares(rows)
     return told
 
 
-def share(means: dict[str, Any], name: str) -> float:
-    """Which part of the oracle's gain over `fcfs` a policy has."""
-    base, best, mine = (float(np.mean(means[arm])) for arm in ("fcfs", "oracle", name))
-    return (base - mine) / (base - best) if base != best else float("nan")
+def note(columns: dict[str, list[float]], seconds: NDArray[np.float64]) -> None:
+    """One run's figures into their columns."""
+    values = seconds.mean(), np.quantile(seconds, 0.99), seconds.max()
+    for measure, value in zip(MEASURES, values, strict=True):
+        columns[measure].append(float(value))
 
 
-def main() -> None:
-    """Measure capacity, let the simulator speak, run, compare."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--trace", required=True)
-    asked.add_argument("--requests", type=int, default=300)
-    asked.add_argument("--closed", type=int, default=300, help="requests that measure capacity")
-    asked.add_argument("--repetitions", type=int, default=5)
-    asked.add_argument("--slots", type=int, default=8)
-    asked.add_argument("--tau", type=float, default=0.6)
-    asked.add_argument("--load", type=float, action="append")
-    asked.add_argument("--seed", type=int, default=1)
-    asked.add_argument("--out", type=Path, required=True)
-    given = asked.parse_args()
-    ample = given.slots * -(-(LONGEST_PROMPT + LONGEST_ANSWER) // BLOCK)
-    machine = Machine(given.slots, ample)
-    machine.use("vllm", ample)
-    machine.iterations(loads(replace_requests(given, max(2 * given.slots, given.closed // 4)), 1.0, 1.0)[0])  # warm up
-    machine.use("vllm", ample)
-    capacity, rows = machine.iterations(loads(replace_requests(given, given.closed), 1.0, 1.0)[0])
-    step = fit_steps(rows)
-    report: dict[str, Any] = {
-        "vllm": version,
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-        "asked": {k: str(v) for k, v in vars(given).items()},
-        "capacity_rps": capacity,
-        "iteration_error": {"median": step.median_error, "p99": step.p99_error, "r2": step.r2},
-    }
-    print(f"capacity {capacity:.2f} requests/s; {step.n} iterations, R2 {step.r2:.3f}")
-    for memory, blocks in (("ample", ample), ("tight", ample // 4)):
-        sets = {str(load): loads(given, capacity, load) for load in given.load or LOADS}
-        part = report[memory] = {"blocks": blocks, "simulated": expected(sets, step.steptime, given.slots, blocks)}
-        given.out.write_text(json.dumps(report, indent=2) + "\n")  # the simulator's word comes first
-        part["measured"] = {load: runs(machine, blocks, repetitions, given.seed) for load, repetitions in sets.items()}
-        given.out.write_text(json.dumps(report, indent=2) + "\n")
-        show(memory, part)
+def shares(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, float]:
+    """Which part of the oracle's gain over `fcfs` each arm has."""
+    means = {name: rows[name]["mean"] for name in ARMS}
+    return shares_of(means, range(len(means["fcfs"])), "oracle")
 
 
-def replace_requests(given: argparse.Namespace, requests: int) -> argparse.Namespace:
-    """The same wishes with one repetition of so many requests."""
-    return argparse.Namespace(**{**vars(given), "requests": requests, "repetitions": 1})
+def served(study: Study, vllm: Machine, blocks: int, waves: Mapping[str, Sequence[Wave]], part: dict[str, Any]) -> None:
+    """Every arm on every wave, in an order drawn anew for each."""
+    part["measured"] = {load: {name: empty() for name in ARMS} for load in waves}
+    chance = np.random.default_rng(study.given.seed)
+    for repetition in range(study.given.repetitions):
+        for load, repetitions in waves.items():
+            for name in chance.permutation(list(ARMS)):
+                policy, truth = ARMS[name]
+                vllm.use(policy, blocks)
+                gc.collect()
+                seconds = vllm.serve(repetitions[repetition], truth=truth)
+                columns = part["measured"][load][name]
+                note(columns, seconds)
+                columns["preemptions"].append(vllm.preempted)
+                study.save()
+                study.runs -= 1
+                left = study.seconds - (time.monotonic() - study.begun)
+                study.say(
+                    f"{blocks} blocks, load {load}, repetition {repetition}: {name}, mean {seconds.mean():.2f} s; "
+                    f"{study.runs} runs and about {max(0, left) / 60:.0f} min left"
+                )
 
 
-def runs(machine: Machine, blocks: int, repetitions: list[Load], seed: int) -> dict[str, Any]:
-    """Every policy on every repetition, in an order drawn anew for each."""
-    found: dict[str, Any] = {name: {"mean": [], "p99": [], "max": [], "preemptions": []} for name in ARMS}
-    chance = np.random.default_rng(seed)
-    for load in repetitions:
-        for name in chance.permutation(list(ARMS)):
-            policy, truth = ARMS[name]
-            machine.use(policy, blocks)
-            gc.collect()
-            seconds, preempted = machine.serve(load, truth=truth)
-            for key, value in (
-                ("mean", seconds.mean()),
-                ("p99", np.quantile(seconds, 0.99)),
-                ("max", seconds.max()),
-                ("preemptions", preempted),
-            ):
-                found[name][key].append(float(value))
-    means = {name: columns["mean"] for name, columns in found.items()}
-    for name, columns in found.items():
-        gain = paired_gain(columns["mean"], means["fcfs"])
-        columns["gain_percent"], columns["gain_half_width"] = gain.mean, gain.half_width
-        columns["share_of_oracle"] = share(means, name)
+def empty() -> dict[str, list[float]]:
+    """Columns to come."""
+    return {measure: [] for measure in (*MEASURES, "preemptions")}
+
+
+def compared(part: dict[str, Any], load: str) -> dict[str, Any]:
+    """What the arms gain over `fcfs`, and how their shares of the oracle's gain stand beside what was foretold."""
+    came, told = part["measured"][load], part["foretold"][load]
+    means, expected = ({name: rows[name]["mean"] for name in ARMS} for rows in (came, told))
+    measured = shares(came)
+    found = {}
+    for name in ARMS:
+        gain = paired_gain(means[name], means["fcfs"])
+        points = apart(name, means, expected, "oracle") if name in measured else None
+        found[name] = {
+            "gain_percent": gain.mean,
+            "gain_half_width": gain.half_width,
+            "share_of_oracle": measured.get(name),
+            "foretold_share": told["share_of_oracle"].get(name),
+            "points_apart": None if points is None else points.mean,
+            "points_apart_half_width": None if points is None else points.half_width,
+        }
     return found
 
 
 def show(memory: str, part: dict[str, Any]) -> None:
-    """A table a load."""
-    for load, arms in part["measured"].items():
-        print(f"\n{memory} memory ({part['blocks']} blocks), load {load}")
-        print(f"{'policy':26} {'mean s':>8} {'p99 s':>8} {'max s':>8} {'gain':>16} {'of oracle':>10} {'simulated':>10}")
-        for name, row in arms.items():
-            half = row["gain_half_width"]
-            gain = f"{row['gain_percent']:6.1f} %" + ("" if half is None else f" +- {half:.1f}")
-            told = part["simulated"][load]["share_of_oracle"][name]
+    """A table a load, and whether what must hold does."""
+    for load, rows in part["compared"].items():
+        print(f"\n{memory} memory ({part['blocks']} blocks), load {load} of {part['capacity_rps']:.3g} requests/s\n")
+        print("| policy | mean s | p99 s | max s | gain % | share of the oracle's | foretold | preemptions |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+        for name, row in rows.items():
+            came = part["measured"][load][name]
             print(
-                f"{name:26} {np.mean(row['mean']):8.3f} {np.mean(row['p99']):8.3f} {np.mean(row['max']):8.3f}"
-                f" {gain:>16} {row['share_of_oracle']:10.2f} {told:10.2f}"
+                f"| `{name}` | {np.mean(came['mean']):.3f} | {np.mean(came['p99']):.3f} | {np.max(came['max']):.3f} "
+                f"| {number(row['gain_percent'], 1)} +- {number(row['gain_half_width'], 1)} "
+                f"| {number(row['share_of_oracle'], 2)} | {number(row['foretold_share'], 2)} "
+                f"| {np.mean(came['preemptions']):.1f} |"
             )
+    for name, row in part["compared"]["1.2"].items():
+        if name != "fcfs":
+            clear = row["gain_half_width"] is not None and row["gain_percent"] > row["gain_half_width"]
+            near = row["points_apart"] is not None and abs(row["points_apart"]) <= APART
+            print(f"{name} at 1.2: interval above 0: {clear}; within {APART} points of the simulator: {near}")
+
+
+def number(value: float | None, digits: int) -> str:
+    """Nothing where there is none."""
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def main() -> None:
+    """Measure capacity, let the simulator speak, run, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trace", required=True)
+    parser.add_argument("--requests", type=int, default=100, help="of a wave")
+    parser.add_argument("--closed", type=int, default=200, help="requests that measure capacity")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--tau", type=float, default=0.6)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    study = Study(given, read_trace(given.trace))
+    asked = {key: value for key, value in vars(given).items() if key != "out"}
+    asked["trace"] = Path(given.trace).name
+    ample = given.slots * -(-(LONGEST_PROMPT + LONGEST_ANSWER) // BLOCK)
+    study.found |= {"vllm": version, "machine": this_machine(), "asked": asked, "burstiness": BURSTINESS}
+    vllm = Machine(given.slots, ample)
+    vllm.use("fifo", ample)
+    vllm.closed_loop(study.wave(given.repetitions, 1.0, max(2 * given.slots, given.closed // 4)))  # warm up
+    parts = {"ample": ample, "tight": ample // TIGHT}
+    waves = {}
+    for memory, blocks in parts.items():
+        vllm.use("fifo", blocks)
+        capacity, rows = vllm.closed_loop(study.wave(given.repetitions + 1, 1.0, given.closed))
+        fit = fit_steps(rows)
+        waves[memory] = study.waves(capacity)
+        study.found[memory] = {
+            "blocks": blocks,
+            "capacity_rps": capacity,
+            "step_time": asdict(fit.steptime),
+            "iterations": {"n": fit.n, "median_error": fit.median_error, "p99_error": fit.p99_error, "r2": fit.r2},
+            "foretold": foretold(waves[memory], fit.steptime, given.slots, blocks),
+        }
+        study.say(f"{memory} memory: {capacity:.2f} requests/s; {fit.n} iterations, R2 {fit.r2:.3f}")
+        once = sum(given.requests / capacity * max(1, 1 / load) for load in LOADS)
+        study.seconds += 1.05 * given.repetitions * len(ARMS) * once
+    study.save()  # the simulator's word comes first
+    study.runs, study.begun = len(parts) * given.repetitions * len(LOADS) * len(ARMS), time.monotonic()
+    study.say(f"{study.runs} runs of {given.requests} requests, about {study.seconds / 60:.0f} min")
+    for memory, blocks in parts.items():
+        part = study.found[memory]
+        served(study, vllm, blocks, waves[memory], part)
+        part["compared"] = {load: compared(part, load) for load in part["measured"]}
+        study.save()
+        show(memory, part)
 
 
 if __name__ == "__main__":

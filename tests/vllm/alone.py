@@ -93,11 +93,12 @@ def request(name, prompt, limit=2048, *, forecast=None, priority=0, block_size=1
 
 @dataclass(eq=False)
 class Step:
-    """What one iteration decided: tokens computed by each, who joined, who was preempted."""
+    """What one iteration decided: tokens computed by each, who joined, who was preempted; and how many wait on."""
 
     tokens: dict
     joined: set
     preempted: set
+    waiting: int = 0
 
 
 @dataclass
@@ -114,7 +115,8 @@ class Drive:
         before = {r.request_id for r in self.scheduler.running}
         output = self.scheduler.schedule()
         now = {r.request_id for r in self.scheduler.running}
-        self.steps.append(Step(dict(output.num_scheduled_tokens), now - before, before - now))
+        waiting = len(self.scheduler.waiting)
+        self.steps.append(Step(dict(output.num_scheduled_tokens), now - before, before - now, waiting))
         planned = output.total_num_scheduled_tokens > 0
         if planned or not self.late:
             self.in_flight.append(output)

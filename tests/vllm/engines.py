@@ -66,7 +66,7 @@ class Real:
         """A request for exactly so many greedy tokens."""
         extra = None if forecast is None else {"soonest_forecast": list(forecast)}
         params = SamplingParams(
-            **{"temperature": 0.0, "max_tokens": tokens, "ignore_eos": True, "logprobs": 2, "extra_args": extra} | more
+            **{"temperature": 0.0, "max_tokens": tokens, "ignore_eos": True, "extra_args": extra} | more
         )
         self.engine.add_request(str(name), {"prompt_token_ids": list(prompt)}, params, priority=priority)
 
@@ -79,7 +79,7 @@ class Real:
         def watched(*args, **kwargs):
             output = schedule(*args, **kwargs)
             now = {r.request_id for r in scheduler.running}
-            decided.update(tokens=dict(output.num_scheduled_tokens), now=now)
+            decided.update(tokens=dict(output.num_scheduled_tokens), now=now, waiting=len(scheduler.waiting))
             return output
 
         scheduler.schedule = watched
@@ -93,6 +93,7 @@ class Real:
                     {outside(name): n for name, n in decided["tokens"].items()},
                     {outside(name) for name in decided["now"] - before},
                     {outside(name) for name in before - decided["now"]},
+                    decided["waiting"],
                 )
             )
         for output in outputs if answers is not None else ():

@@ -28,10 +28,10 @@ def test_priority_mode_orders_an_engine_that_we_cannot_enter(engine, tmp_path):
         gateway = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
         try:
             url = json.loads(gateway.stdout.readline())["url"]
-            client = OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
             wave = [(f"story{i}", f"{STORY}{100 + i}", 400, None) for i in range(3)]
             wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
-            found = order(client, engine, wave)
+            with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
+                found = order(client, engine, wave)
             assert {name[:6] for name in found[:3]} == {"answer"}
             gateway.send_signal(signal.SIGTERM)
             assert gateway.wait(60) == 0

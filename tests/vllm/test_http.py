@@ -37,7 +37,8 @@ def url(llama, predictor, bodies, tmp_path_factory):
 
 @pytest.fixture
 def client(url):
-    return OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120)
+    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as found:
+        yield found
 
 
 def test_short_forecasts_end_before_long_ones_that_came_first(client, url):
@@ -149,7 +150,6 @@ def test_completions_of_several_prompts_go_through(client):
     ("flags", "variables", "message"),
     [
         ((), {"SOONEST_VLLM_POLCY": "fcfs"}, "no option 'polcy'; known: SOONEST_VLLM_POLICY"),
-        (("--scheduling-policy", "priority"), {}, "--scheduling-policy priority is vLLM's own order"),
         (FLAGS[2:], {"SOONEST_VLLM_PREDICTOR": "/nowhere/forecasts"}, "PredictorError: /nowhere/forecasts"),
     ],
 )

@@ -47,13 +47,13 @@ class Case:
         return Rules.vllm(slots=self.slots, token_budget=self.budget, blocks=self.blocks, block_size=self.block_size)
 
 
-def case(seed, block_size, budget):
+def case(seed, block_size, budget, longest=200):
     """Bursts of requests, some without a forecast, some with a wrong one; slots or memory bind, or both."""
     draw = np.random.default_rng((seed, block_size, budget))
     n = int(draw.integers(8, 24))
     arrival = np.sort(draw.choice(np.arange(0, 40) * 0.75, n)) if seed % 3 else np.zeros(n)
     prompt = draw.integers(1, 160, n)
-    output = np.maximum(1, draw.lognormal(3, 1, n).astype(int)).clip(1, 200)
+    output = np.maximum(1, draw.lognormal(3, 1, n).astype(int)).clip(1, longest)
     table = []
     for tokens in output.tolist():
         low = max(1, int(tokens * draw.uniform(0.3, 1.1)))

@@ -1,0 +1,176 @@
+# ruff: noqa: E402 - vLLM reads its variables when it is imported
+"""Real vLLM in this process, and waves of requests for it, as `benchmarks/vllm_benefit.py` runs them."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
+for _name, _value in (
+    ("VLLM_CPU_KVCACHE_SPACE", "1"),
+    ("VLLM_CPU_OMP_THREADS_BIND", "nobind"),
+    ("OMP_NUM_THREADS", "1"),
+    ("HF_HUB_OFFLINE", "1"),
+    ("VLLM_NO_USAGE_STATS", "1"),
+    ("DO_NOT_TRACK", "1"),
+):
+    os.environ.setdefault(_name, _value)
+
+import numpy as np
+from numpy.typing import NDArray  # noqa: TC002 - beside the variables above
+from vllm import EngineArgs, SamplingParams
+from vllm.v1.core.sched.async_scheduler import AsyncScheduler
+from vllm.v1.engine.llm_engine import LLMEngine
+
+from soonest.core import Forecast
+from soonest.engines import tiny
+from soonest.engines.vllm import Scheduler
+from soonest.sim import Workload
+from soonest.sim.forecasts import Beliefs
+
+BLOCK, BUDGET, LONGEST_PROMPT, LONGEST_ANSWER = 32, 512, 600, 300
+THEIRS: Final = {"fifo": "fcfs", "priority": "priority"}
+"""vLLM's own schedulers, by our words for them; any other word is a policy of ours."""
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Requests: tokens of each, when it arrives, and what is forecast of it."""
+
+    prompt: NDArray[np.int64]
+    output: NDArray[np.int64]
+    arrival: NDArray[np.float64]
+    guess: NDArray[np.float64]
+    spread: float
+
+    def told(self, i: int, *, truth: bool) -> tuple[float, float, float]:
+        """Low, expected, high."""
+        if truth:
+            n = float(self.output[i])
+            return n, n, n
+        middle = float(self.guess[i])
+        reach = float(np.exp(1.2816 * self.spread))  # four answers of five lie within
+        return max(1.0, middle / reach), middle, min(middle * reach, float(LONGEST_ANSWER))
+
+    def workload(self, *, truth: bool) -> Workload:
+        """The same for the simulator."""
+        table = tuple(Forecast.hint(*self.told(i, truth=truth)) for i in range(len(self.prompt)))
+        return Workload(
+            self.arrival,
+            self.prompt,
+            self.output,
+            Beliefs(table, np.arange(len(table), dtype=np.int32)),
+            max_tokens=self.output,
+        )
+
+
+class Machine:
+    """One engine, whose scheduler is replaced between runs, while nobody runs; `preempted` counts in the last one."""
+
+    def __init__(self, slots: int, blocks: int) -> None:
+        self.engine = LLMEngine.from_engine_args(
+            EngineArgs(
+                model=str(tiny.path()),
+                dtype="float32",
+                enforce_eager=True,
+                max_model_len=1024,
+                max_num_seqs=slots,
+                max_num_batched_tokens=BUDGET,
+                block_size=BLOCK,
+                num_gpu_blocks_override=blocks + 1,
+                enable_prefix_caching=False,
+            ),
+            enable_multiprocessing=False,
+        )
+        core: Any = self.engine.engine_core
+        self.core = core.engine_core
+        self.first = self.core.scheduler
+        self.preempted = 0
+
+    def use(self, policy: str, blocks: int) -> None:
+        """Another scheduler, on so many of the blocks."""
+        config = self.core.vllm_config
+        config.scheduler_config.policy = THEIRS.get(policy, "fcfs")
+        config.additional_config = {"soonest": {"policy": policy}}
+        made = (AsyncScheduler if policy in THEIRS else Scheduler)(
+            vllm_config=config,
+            kv_cache_config=replace(self.first.kv_cache_config, num_blocks=blocks + 1),
+            structured_output_manager=self.core.structured_output_manager,
+            block_size=self.first.block_size,
+            hash_block_size=self.first.hash_block_size,
+            log_stats=True,
+        )
+        made.finished_req_ids |= self.core.scheduler.finished_req_ids
+        preempt, self.preempted = made._preempt_request, 0  # noqa: SLF001 - vLLM counts them per request alone
+
+        def counted(*args: Any, **kwargs: Any) -> None:
+            self.preempted += 1
+            preempt(*args, **kwargs)
+
+        made._preempt_request = counted  # noqa: SLF001 - as above
+        self.core.scheduler = made
+
+    def add(self, wave: Wave, i: int, *, truth: bool) -> None:
+        """A request of its length, with its forecast, which is its priority too."""
+        low, expected, high = wave.told(i, truth=truth)
+        tokens = np.random.default_rng(i).integers(4, 700, int(wave.prompt[i])).tolist()
+        params = SamplingParams(
+            temperature=0.0,
+            max_tokens=int(wave.output[i]),
+            ignore_eos=True,
+            extra_args={"soonest_forecast": [low, expected, high]},
+        )
+        self.engine.add_request(str(i), {"prompt_token_ids": tokens}, params, priority=round(expected))
+
+    def serve(self, wave: Wave, *, truth: bool) -> NDArray[np.float64]:
+        """Seconds from arrival to end of each request."""
+        n, came = len(wave.arrival), 0
+        ended = np.full(n, np.nan)
+        begun = time.perf_counter()
+        while came < n or self.engine.has_unfinished_requests():
+            now = time.perf_counter() - begun
+            if not self.engine.has_unfinished_requests() and wave.arrival[came] > now:
+                time.sleep(wave.arrival[came] - now)
+                now = float(wave.arrival[came])
+            while came < n and wave.arrival[came] <= now:
+                self.add(wave, came, truth=truth)
+                came += 1
+            for output in self.engine.step():
+                if output.finished:
+                    ended[int(output.request_id)] = time.perf_counter() - begun
+        return ended - wave.arrival
+
+    def closed_loop(self, wave: Wave) -> tuple[float, NDArray[np.float64]]:
+        """All at once: requests a second while some wait, and a row for each iteration, as `fit_steps` takes them."""
+        rows, ends = [], []
+        for i in range(len(wave.prompt)):
+            self.add(wave, i, truth=True)
+        scheduler = self.core.scheduler
+        schedule, seen = scheduler.schedule, {}
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            computed = {r.request_id: r.num_computed_tokens for r in scheduler.running}
+            output = schedule(*args, **kwargs)
+            counts = output.num_scheduled_tokens
+            decoding = {name for name, n in counts.items() if n == 1 and name in computed}
+            context = sum(computed.get(name, 0) + n for name, n in counts.items())
+            prefill = sum(n for name, n in counts.items() if name not in decoding)
+            seen["row"] = (prefill, len(counts), context)
+            return output
+
+        scheduler.schedule = watched
+        begun = last = full = time.perf_counter()
+        while self.engine.has_unfinished_requests():
+            outputs = self.engine.step()
+            now = time.perf_counter()
+            rows.append((*seen["row"], now - last))
+            last = now
+            ends += [now] * sum(output.finished for output in outputs)
+            if len(scheduler.waiting):
+                full = now
+        del scheduler.schedule
+        before = sum(end <= full for end in ends)
+        return before / (full - begun), np.array(rows, dtype=np.float64)

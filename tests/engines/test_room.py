@@ -124,7 +124,7 @@ def test_memory_decides_as_in_the_simulator(words):
 
 @pytest.mark.parametrize("words", REFUSED)
 def test_a_policy_that_needs_more_is_refused_by_name(words):
-    with pytest.raises(PolicyError, match=f"{words.partition('(')[0]}.*needs.*(quantum|restart)"):
+    with pytest.raises(PolicyError, match=f"{words.partition('(')[0]}.*needs.*(quantum|restart|displace)"):
         Room(policy(words), Rules.continuous(2))
 
 

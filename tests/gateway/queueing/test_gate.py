@@ -168,6 +168,7 @@ def ended(fake, gateway, tokens, more):
     [
         ({"mode": "priority", "policy": "response_ratio(shortest)"}, PolicyError, "response_ratio.*reorders"),
         ({"policy": "a_ell"}, PolicyError, "a_ell.*quantum.*gateway cannot give"),
+        ({"policy": "mlfq"}, PolicyError, "mlfq.*displace.*gateway cannot give"),
         ({"policy": "a_min_randomized"}, PolicyError, "a_min_randomized.*needs.*gateway cannot give"),
         ({"mode": "priority", "in_flight": 3}, SettingsError, "no --in-flight"),
     ],

@@ -35,7 +35,7 @@ RANKS = {
     "two_point": Rank(ESTIMATE),
     "gittins": Rank((60 - 30) / 2 + 30),
     "trail": Rank(45),
-    "mlfq": Rank(1),
+    "mlfq": Rank(0),
     "deadline": Rank(ARRIVAL + 10, -1.0),
 }
 FIRST_ONE = {"gittins", "trail", "mlfq"}

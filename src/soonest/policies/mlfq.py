@@ -11,8 +11,8 @@ MOST_LEVELS = 32
 class MLFQ(Attained):
     """Serve the highest level first, in arrival order within it; level i lasts `quantum` x 2^i tokens.
 
-    A request joins the first level that lasts longer than its prefill, which takes `prompt` decoded tokens' time a
-    prompt token, and skips those above. Past its level's tokens it goes down one; at the last of `levels` it stays. A
+    A request joins the first level that lasts longer than its prefill, which counts as `prompt` decoded tokens for each
+    of its own, and skips those above. Past its level's tokens it goes down one; at the last of `levels` it stays. A
     request that waits at a higher level takes the place of a running one.
 
     What can be had for short answers without any forecast, at the price of preemptions. Long ones can starve: wrap it
@@ -24,7 +24,7 @@ class MLFQ(Attained):
     needs = frozenset({Need.DISPLACE, Need.QUANTUM})
     ranks_unknown = True
 
-    def __init__(self, quantum: int = 16, levels: int = 6, prompt: float = 0.005) -> None:
+    def __init__(self, quantum: int = 64, levels: int = 6, prompt: float = 0.2) -> None:
         if not (isinstance(quantum, int) and quantum >= 1):
             raise PolicyError(f"mlfq: quantum is a whole number of tokens, at least 1, got {quantum!r}")
         if not (isinstance(levels, int) and 1 <= levels <= MOST_LEVELS):

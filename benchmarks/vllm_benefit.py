@@ -2,13 +2,14 @@
 
     python -m benchmarks.vllm_benefit --trace servegen_mlarge.csv.gz --out benchmarks/results/vllm_benefit.json
 
-vLLM in this process runs the model that comes with the package. Prompts and answers have the lengths of a trace, of the
-calls with prompts of 1 to 600 tokens, answers cut at 300. With ample and with tight KV memory:
+vLLM in this process runs the model that comes with the package. Prompts and answers have the lengths of a trace: those
+of its calls with prompts of at most 600 tokens and answers of at most 200. With ample and with tight KV memory:
 
 1. a closed loop under vLLM's own scheduler measures capacity and each iteration, from which step times are fitted;
 2. the simulator runs the very waves that follow; what it says is written to the file;
 3. waves of `--requests` requests with gamma arrivals at 0.7, 0.9 and 1.2 of that capacity, then the drain; policies in
-   another order in each repetition, all on the same requests, arrivals and forecasts.
+   another order in each repetition, all on the same requests, arrivals and forecasts. As many repetitions as end in
+   `--minutes`, at least three.
 
 Forecasts are right up to a log-normal error, as wide as makes Kendall's tau with the truth `--tau`; `oracle` is told
 the truth. The file is written anew after each run, so an interrupted benchmark leaves what there is.
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 LOADS: Final = (0.7, 0.9, 1.2)
 BURSTINESS: Final = 0.5
-TIGHT: Final = 4
+TIGHT: Final = 0.4
 """Tight memory is this part of what every slot needs with the longest request."""
 ARMS: Final[Mapping[str, tuple[str, bool]]] = {
     "fcfs": ("fcfs", False),
@@ -57,6 +58,10 @@ ARMS: Final[Mapping[str, tuple[str, bool]]] = {
     "oracle": ("shortest", True),
 }
 """A policy, or vLLM's own `priority` with the forecast as the priority; and whether it is told the truth."""
+DRAIN: Final = 1.05
+"""A run takes so many times as long as its requests need to arrive, or to be served."""
+MOST: Final = 8
+"""Repetitions that are enough."""
 MEASURES: Final = ("mean", "p99", "max")
 APART: Final = 10
 """Points by which a share of the oracle's gain may differ from the simulator's."""
@@ -72,9 +77,9 @@ def spread_for(lengths: NDArray[np.int64], wanted: float) -> float:
     """The width of log-normal errors with which forecasts and truth agree in rank as wanted."""
     noise = np.random.default_rng(7).standard_normal(len(lengths))
     low, high = 0.0, 5.0
-    for _ in range(30):
+    for _ in range(12):
         middle = (low + high) / 2
-        if tau(lengths, lengths * np.exp(middle * noise)) > wanted:
+        if tau(lengths, np.clip(lengths * np.exp(middle * noise), 1, LONGEST_ANSWER)) > wanted:
             low = middle
         else:
             high = middle
@@ -88,9 +93,18 @@ class Study:
     given: argparse.Namespace
     trace: Trace
     found: dict[str, Any] = field(default_factory=dict)
+    repetitions: int = 0
     runs: int = 0
     seconds: float = 0.0
     begun: float = 0.0
+
+    def __post_init__(self) -> None:
+        prompts, answers = self.trace.prompt_tokens, self.trace.output_tokens
+        self.kept = np.flatnonzero(
+            (prompts >= 1) & (prompts <= LONGEST_PROMPT) & (answers >= 1) & (answers <= LONGEST_ANSWER)
+        )
+        some = np.random.default_rng(self.given.seed).choice(self.kept, 1000, replace=False)
+        self.spread = spread_for(answers[some], self.given.tau)
 
     def say(self, line: str) -> None:
         """Progress."""
@@ -102,19 +116,25 @@ class Study:
 
     def wave(self, repetition: int, rate: float, n: int) -> Wave:
         """`n` calls of the trace at so many a second: the same calls and errors at every rate."""
-        lengths = self.trace.prompt_tokens
-        kept = np.flatnonzero((lengths >= 1) & (lengths <= LONGEST_PROMPT) & (self.trace.output_tokens >= 1))
         chance = np.random.default_rng((self.given.seed, repetition))
-        rows = chance.choice(kept, n, replace=False)
-        output = np.minimum(self.trace.output_tokens[rows], LONGEST_ANSWER).astype(np.int64)
-        spread = spread_for(output, self.given.tau)
-        guess = np.clip(output * np.exp(spread * chance.standard_normal(n)), 1, LONGEST_ANSWER)
+        rows = chance.choice(self.kept, n, replace=False)
+        output = self.trace.output_tokens[rows].astype(np.int64)
+        guess = np.clip(output * np.exp(self.spread * chance.standard_normal(n)), 1, LONGEST_ANSWER)
         arrival = np.cumsum(chance.gamma(BURSTINESS, 1 / (BURSTINESS * rate), n))
-        return Wave(lengths[rows].astype(np.int64), output, arrival, guess, spread)
+        return Wave(self.trace.prompt_tokens[rows].astype(np.int64), output, arrival, guess, self.spread)
+
+    def plan(self, capacities: Sequence[float]) -> None:
+        """As many repetitions as fit, and how long they take."""
+        waves = sum(self.given.requests / capacity * max(1, 1 / load) for capacity in capacities for load in LOADS)
+        once = DRAIN * len(ARMS) * waves
+        self.repetitions = max(self.given.least, min(MOST, int(60 * self.given.minutes / once)))
+        self.runs = self.repetitions * len(capacities) * len(LOADS) * len(ARMS)
+        self.seconds, self.begun = self.repetitions * once, time.monotonic()
+        self.say(f"{self.runs} runs of {self.given.requests} requests, about {self.seconds / 60:.0f} min")
 
     def waves(self, capacity: float) -> dict[str, list[Wave]]:
         """The repetitions at each load."""
-        each = range(self.given.repetitions)
+        each = range(self.repetitions)
         return {f"{load:g}": [self.wave(r, load * capacity, self.given.requests) for r in each] for load in LOADS}
 
 
@@ -152,7 +172,7 @@ def served(study: Study, vllm: Machine, blocks: int, waves: Mapping[str, Sequenc
     """Every arm on every wave, in an order drawn anew for each."""
     part["measured"] = {load: {name: empty() for name in ARMS} for load in waves}
     chance = np.random.default_rng(study.given.seed)
-    for repetition in range(study.given.repetitions):
+    for repetition in range(study.repetitions):
         for load, repetitions in waves.items():
             for name in chance.permutation(list(ARMS)):
                 policy, truth = ARMS[name]
@@ -226,10 +246,11 @@ def main() -> None:
     """Measure capacity, let the simulator speak, run, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trace", required=True)
-    parser.add_argument("--requests", type=int, default=100, help="of a wave")
+    parser.add_argument("--requests", type=int, default=80, help="of a wave")
     parser.add_argument("--closed", type=int, default=200, help="requests that measure capacity")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=18, help="of waves: as many repetitions as fit")
+    parser.add_argument("--least", type=int, default=3, help="repetitions at least")
+    parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--tau", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
@@ -237,31 +258,31 @@ def main() -> None:
     study = Study(given, read_trace(given.trace))
     asked = {key: value for key, value in vars(given).items() if key != "out"}
     asked["trace"] = Path(given.trace).name
-    ample = given.slots * -(-(LONGEST_PROMPT + LONGEST_ANSWER) // BLOCK)
     study.found |= {"vllm": version, "machine": this_machine(), "asked": asked, "burstiness": BURSTINESS}
-    vllm = Machine(given.slots, ample)
+    ample = given.slots * -(-(LONGEST_PROMPT + LONGEST_ANSWER) // BLOCK)
+    vllm, parts = Machine(given.slots, ample), {"ample": ample, "tight": int(TIGHT * ample)}
     vllm.use("fifo", ample)
-    vllm.closed_loop(study.wave(given.repetitions, 1.0, max(2 * given.slots, given.closed // 4)))  # warm up
-    parts = {"ample": ample, "tight": ample // TIGHT}
-    waves = {}
+    vllm.closed_loop(study.wave(MOST, 1.0, max(2 * given.slots, given.closed // 4)))  # warm up
+    fits = {}
     for memory, blocks in parts.items():
         vllm.use("fifo", blocks)
-        capacity, rows = vllm.closed_loop(study.wave(given.repetitions + 1, 1.0, given.closed))
-        fit = fit_steps(rows)
-        waves[memory] = study.waves(capacity)
+        capacity, rows = vllm.closed_loop(study.wave(MOST + 1, 1.0, given.closed))
+        fit = fits[memory] = fit_steps(rows)
         study.found[memory] = {
             "blocks": blocks,
             "capacity_rps": capacity,
             "step_time": asdict(fit.steptime),
             "iterations": {"n": fit.n, "median_error": fit.median_error, "p99_error": fit.p99_error, "r2": fit.r2},
-            "foretold": foretold(waves[memory], fit.steptime, given.slots, blocks),
         }
         study.say(f"{memory} memory: {capacity:.2f} requests/s; {fit.n} iterations, R2 {fit.r2:.3f}")
-        once = sum(given.requests / capacity * max(1, 1 / load) for load in LOADS)
-        study.seconds += 1.05 * given.repetitions * len(ARMS) * once
+    study.plan([study.found[memory]["capacity_rps"] for memory in parts])
+    waves = {memory: study.waves(study.found[memory]["capacity_rps"]) for memory in parts}
+    for memory, blocks in parts.items():
+        told = foretold(waves[memory], fits[memory].steptime, given.slots, blocks)
+        study.found[memory]["foretold"] = told
+    taus = [tau(wave.output, wave.guess) for wave in waves["ample"]["1.2"]]
+    study.found |= {"repetitions": study.repetitions, "spread": study.spread, "taus": taus}
     study.save()  # the simulator's word comes first
-    study.runs, study.begun = len(parts) * given.repetitions * len(LOADS) * len(ARMS), time.monotonic()
-    study.say(f"{study.runs} runs of {given.requests} requests, about {study.seconds / 60:.0f} min")
     for memory, blocks in parts.items():
         part = study.found[memory]
         served(study, vllm, blocks, waves[memory], part)

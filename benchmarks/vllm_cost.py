@@ -19,6 +19,7 @@ import os
 import platform
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -166,6 +167,7 @@ def measure(model: Path, waiting: int, steps: int, *, tight: bool, seed: int) ->
         chance.seed(seed)
         for i in range(RUNNING + waiting):
             arm.add(Asked.drawn(f"first-{i}", chance))
+    print(f"{waiting} waiting: the queues are full", file=sys.stderr, flush=True)
     for arm in arms.values():
         for _ in range(20):
             arm.step([])
@@ -183,6 +185,8 @@ def measure(model: Path, waiting: int, steps: int, *, tight: bool, seed: int) ->
             taken[name].append(arm.step(batch[: max(0, missing)]))
         if turn % 20 == 0:
             gc.collect()
+        if turn % 50 == 49:
+            print(f"{waiting} waiting: {turn + 1} of {steps} steps", file=sys.stderr, flush=True)
     gc.enable()
     gc.unfreeze()
     base = [mean(column) for column in zip(*taken["vLLM fcfs"], strict=True)]
@@ -208,6 +212,7 @@ def main() -> None:
     """Measure and write it down."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--steps", type=int, default=300)
+    asked.add_argument("--waiting", type=int, nargs="+", default=WAITING, help="lengths of the queue")
     asked.add_argument("--tight", action="store_true", help="measure also with memory, not slots, as the limit")
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--out", type=Path)
@@ -216,7 +221,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.json").write_text(json.dumps(MODEL))
         for tight in (False, True) if given.tight else (False,):
-            for waiting in WAITING:
+            for waiting in given.waiting:
                 row = measure(Path(folder), waiting, given.steps, tight=tight, seed=given.seed)
                 found.append(row)
                 print(f"{waiting} waiting, {'memory' if tight else 'slots'} bind:")

@@ -31,7 +31,7 @@ from soonest.engines.vllm import Scheduler
 from soonest.sim import Workload
 from soonest.sim.forecasts import Beliefs
 
-BLOCK, BUDGET, LONGEST_PROMPT, LONGEST_ANSWER = 32, 512, 600, 300
+BLOCK, BUDGET, LONGEST_PROMPT, LONGEST_ANSWER = 32, 512, 600, 200
 THEIRS: Final = {"fifo": "fcfs", "priority": "priority"}
 """vLLM's own schedulers, by our words for them; any other word is a policy of ours."""
 

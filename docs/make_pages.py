@@ -76,8 +76,8 @@ CODE: dict[str, tuple[str, ...]] = {
 
 def _rank(row: Numbers) -> str:
     estimate = f"estimate (first: {'high' if row.first_high else 'low'})"
-    terms = [(row.estimate, estimate), (row.expected, "expected tokens")]
-    if row.estimate or row.expected or row.ratio:
+    terms = [(row.estimate, estimate), (row.expected, "expected tokens"), (row.area, "expected area left")]
+    if row.estimate or row.expected or row.area or row.ratio:
         terms += [(-row.age, "seconds waited"), (-row.ratio, "seconds waited / expected tokens")]
     else:
         terms.append((row.age, "arrival"))
@@ -94,6 +94,7 @@ def _keep(row: Numbers) -> str:
         (row.keep_admitted, "admission"),
         (row.keep_estimate, "estimate"),
         (row.keep_live, "max(estimate, tokens)"),
+        (row.keep_area, "expected area left"),
     )
     return " + ".join(_term(factor, word) for factor, word in terms if factor)
 

@@ -12,6 +12,7 @@ from tests.reference_line import Line
 from tests.reference_memory import Memory, Run
 
 from soonest.core import Batching, Entry, Need
+from soonest.core.policy import area_left
 from soonest.sim import NEVER, Result
 from soonest.sim.draws import CLEAR, QUANTUM, draw
 from soonest.sim.result import GAP_EDGES
@@ -25,6 +26,7 @@ class Engine:
     dirty: bool = False
     left: float = math.inf  # of the token budget, for those who join
     evicted: bool = False  # somebody, by overflow, at this boundary
+    credit: int = 0  # token-iterations that pacing lets start
     forming: bool = False  # dynamic batching: a batch may start
 
 
@@ -122,6 +124,7 @@ class Reference:
 
     def settle(self, engine):
         before = list(engine.running)
+        engine.credit = min(self.rules.capacity, engine.credit + self.rules.capacity)
         for run in before:
             if run.startup or run.prefilling or not (run.granted or run.ended):
                 engine.dirty = True
@@ -135,6 +138,7 @@ class Reference:
         if not self.dynamic or all(run.ended for run in before):
             for run in [r for r in before if r.ended]:
                 engine.running.remove(run)
+                self.settle_up(engine, run)
                 engine.dirty = True
                 self.finished[run.job] = self.now
                 self.line.tokens += run.output
@@ -156,8 +160,14 @@ class Reference:
             self.gaps[np.searchsorted(GAP_EDGES, self.now - run.last, side="right") - 1] += 1
         run.last = self.now
 
+    def settle_up(self, engine, run):
+        """Pacing gives back what was paid for and not held, and takes what was held and not paid for."""
+        held = sum(run.entry.request.prompt_tokens + g for g in range(run.kept + 1, run.entry.generated + 1))
+        engine.credit += run.paid - held
+
     def evict(self, engine, run):
         engine.running.remove(run)
+        self.settle_up(engine, run)
         engine.dirty = True
         entry = run.entry
         self.clamp(entry, self.policy.evicted(entry))
@@ -177,6 +187,8 @@ class Reference:
     # --- the next iteration
 
     def prepare(self, engine):
+        if not engine.running:
+            engine.credit = self.rules.capacity
         self.grant(engine)
         engine.evicted = False
         rounds = 0
@@ -260,7 +272,17 @@ class Reference:
         return engine.dirty or due or self.reread or (head is not None and self.fits(engine, head))
 
     def fits(self, engine, entry):
-        return self.memory.fits(engine.running, entry, engine.left)
+        return self.may_start(engine, engine.running) and self.memory.fits(engine.running, entry, engine.left)
+
+    def may_start(self, engine, stay):
+        """Whether pacing lets anybody start."""
+        return not self.rules.pace or not stay or engine.credit > 0
+
+    def price(self, entry):
+        if not self.rules.pace:
+            return 0
+        request = entry.request
+        return int(area_left(entry.estimate, entry.generated, request.forecast.high, request.prompt_tokens))
 
     def join(self, engine, entry):
         run = self.run_of(entry)
@@ -274,9 +296,10 @@ class Reference:
             self.ask_quantum(run)
         size = entry.request.prompt_tokens + entry.generated
         fresh = {"startup": self.options.step_time.startup, "prefill": size, "computed": 0, "prefilling": True}
-        fresh["reserve"] = reserve
+        fresh |= {"reserve": reserve, "kept": entry.generated, "paid": self.price(entry)}
         for name, value in fresh.items():
             setattr(run, name, value)
+        engine.credit -= run.paid
         run.granted = min(run.need, engine.left)
         engine.left -= run.granted
         engine.running.append(run)

@@ -37,4 +37,4 @@ def _must_go(reference, run, head):
 def _fits_without(reference, engine, entry, out):
     left = engine.left + sum(r.granted for r in out)
     stay = [r for r in engine.running if r not in out]
-    return left > 0 and reference.memory.fits(stay, entry, left)
+    return left > 0 and reference.may_start(engine, stay) and reference.memory.fits(stay, entry, left)

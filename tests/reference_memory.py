@@ -20,6 +20,8 @@ class Run:
     computed: int = 0  # how many of them it has
     prefilling: bool = True
     begun: int = 0  # tokens generated before this attempt
+    kept: int = 0  # tokens generated before it was last admitted
+    paid: int = 0  # of the area that pacing charges
     granted: int = 0  # tokens computed in the coming iteration
     reserve: int | None = None
     quantum: int | None = None

@@ -23,6 +23,9 @@ POLICIES = (
     "a_min_randomized",
     "a_ell",
     "two_point",
+    "least_area",
+    "aging(least_area, rate=0.3)",
+    "response_ratio(least_area)",
     "gittins",
     "trail",
     "trail(0.3)",
@@ -129,6 +132,7 @@ def paper_rules():
         watermark=st.sampled_from((0.0, 0.0, 0.1, 0.3)),
         clear=st.sampled_from((0.0, 0.0, 0.4, 1.0)),
         max_evictions=st.sampled_from((1, 3, 1000, 20)),
+        pace=st.booleans(),
     )
 
 
@@ -137,10 +141,12 @@ def engine_rules(draw):
     """Blocks and a token budget, in every variant."""
     slots = draw(st.integers(1, 4))
     flags = ("chunked_prefill", "whole_prompt", "newest_held", "admit_after_evict", "restart")
+    blocks = draw(st.none() | st.integers(1, 30))
     return Rules(
         slots=slots,
         token_budget=draw(st.none() | st.integers(slots, 24)),
-        blocks=draw(st.none() | st.integers(1, 30)),
+        blocks=blocks,
+        pace=blocks is not None and draw(st.booleans()),
         block_size=draw(st.integers(1, 4)),
         watermark=draw(st.sampled_from((0.0, 0.0, 0.1))),
         clear=draw(st.sampled_from((0.0, 0.0, 0.0, 0.5))),

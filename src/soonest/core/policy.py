@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 
 HAZARD_LIMIT = float(1 << 40)
+AREA_LIMIT = float(1 << 50)
+"""The most that pacing charges for a start, so that sums stay in 64 bits."""
 
 
 class Rank(NamedTuple):
@@ -88,11 +91,13 @@ class Numbers:
     forecast's interval, k the attempts lost and s the prompt::
 
         first   = first_low*l + first_high*u
-        rank    = estimate*e + expected*m + (age + ratio/m)*(a - now)
+        rank    = estimate*e + expected*m + area*left + (age + ratio/m)*(a - now)
         reserve = e if reserve_estimate, else nothing beyond the next token
-        keep    = keep_admitted*admitted + keep_estimate*e + keep_live*max(e, g)
+        keep    = keep_admitted*admitted + keep_estimate*e + keep_live*max(e, g) + keep_area*left
         evicted = max(e, grow*g + plus, lift*u)
         quantum = floor(min((s + e) / draw, 2**40)) - s if quantum_hazard; e if quantum_first and k == 0; else none
+
+    `left` is `area_left(e, g, u, s)`; the rank of an unknown forecast takes e for u, as it expects the mean.
     """
 
     first_low: float = 0.0
@@ -110,13 +115,17 @@ class Numbers:
     lift: float = 0.0
     quantum_first: bool = False
     quantum_hazard: bool = False
+    area: float = 0.0
+    keep_area: float = 0.0
 
     def rank(self, entry: Entry) -> Rank:
         """The rank that these coefficients give."""
-        m = max(entry.expected, 1.0)
-        return Rank(
-            *affine(self.estimate, self.expected, self.age, self.ratio, entry.estimate, m, entry.request.arrival)
-        )
+        m, e, request = max(entry.expected, 1.0), entry.estimate, entry.request
+        base, slope = affine(self.estimate, self.expected, self.age, self.ratio, e, m, request.arrival)
+        if self.area:
+            high = request.forecast.high if request.forecast.known else e
+            base += self.area * area_left(e, entry.generated, high, request.prompt_tokens)
+        return Rank(base, slope)
 
 
 def affine(  # the one place where a rank is computed, for objects and, compiled, for the kernel
@@ -125,6 +134,18 @@ def affine(  # the one place where a rank is computed, for objects and, compiled
     """Base and slope of `estimate*e + expected*m + (age + ratio/m)*(a - now)`."""
     waiting = age + ratio / m
     return estimate * e + expected * m + waiting * a, -waiting
+
+
+def area_left(e: float, g: float, u: float, s: float) -> float:  # as above, for objects and kernel
+    """Token-iterations of memory that an answer of x = max(e, g + 1) to u tokens is expected to hold yet.
+
+    Nothing is known between x and u, so each order of magnitude is as likely: the length is log-uniform, of mean
+    L = (u - x) / ln(u / x). After g tokens a prompt of s holds s + g + 1, ..., s + L, in all
+    s (L - g) + (L (L + 1) - g (g + 1)) / 2; exact where the length is.
+    """
+    x = float(max(e, g + 1))
+    length = (u - x) / math.log(u / x) if u > x else x
+    return s * (length - g) + (length * (length + 1.0) - g * (g + 1.0)) / 2.0
 
 
 class Plain(Policy):
@@ -154,7 +175,13 @@ class Plain(Policy):
         """See `Numbers`."""
         n = self.rows[self.row(entry.request)]
         live = max(entry.estimate, entry.generated)
-        return n.keep_admitted * entry.admitted + n.keep_estimate * entry.estimate + n.keep_live * live
+        keep = n.keep_admitted * entry.admitted + n.keep_estimate * entry.estimate + n.keep_live * live
+        if n.keep_area:
+            request = entry.request
+            keep += n.keep_area * area_left(
+                entry.estimate, entry.generated, request.forecast.high, request.prompt_tokens
+            )
+        return keep
 
     def evicted(self, entry: Entry) -> float:
         """See `Numbers`."""
@@ -175,7 +202,7 @@ def keeps_by_admission(policy: Policy) -> bool:
     numbers = policy.numbers
     if numbers is None:
         return type(policy).keep is Policy.keep
-    return all(row.keep_admitted < 0 and row.keep_estimate == row.keep_live == 0 for row in numbers)
+    return all(row.keep_admitted < 0 and row.keep_estimate == row.keep_live == row.keep_area == 0 for row in numbers)
 
 
 def reserves_estimate(policy: Policy) -> bool:

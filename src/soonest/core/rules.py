@@ -60,6 +60,8 @@ class Rules:
         clear: on overflow, instead of evicting by `keep` until the rest fits, each running request is evicted with this
             probability (1: everyone). MC-SF's baselines (Jaillet et al., 2025, arXiv:2502.07115).
         max_evictions: a request evicted more often ends as aborted; without it `clear` can livelock.
+        pace: requests start no faster than memory serves them: an iteration earns the whole memory, a start costs the
+            area that `area_left` expects. Without it those that start together end together, and leave memory empty.
         batching: continuous, or dynamic with `timeout` seconds for a batch to fill.
 
     Raises:
@@ -78,6 +80,7 @@ class Rules:
     watermark: float = 0.0
     clear: float = 0.0
     max_evictions: int = 1000
+    pace: bool = False
     batching: Batching = Batching.CONTINUOUS
     timeout: float = 0.0
 
@@ -104,6 +107,8 @@ class Rules:
                 f"token_budget {self.token_budget} must give each of the slots ({self.slots}) a token: "
                 "raise it or set fewer slots"
             )
+        if self.pace and self.blocks is None:
+            raise RulesError("pace is about memory, which has no limit here: set blocks")
         if self.batching is Batching.DYNAMIC:
             if self.slots is None:
                 raise RulesError("dynamic batching needs slots: the batch size")

@@ -9,6 +9,7 @@ from soonest.policies.deadline import Deadline
 from soonest.policies.fcfs import FCFS
 from soonest.policies.fcfs_reserve import FCFSReserve
 from soonest.policies.gittins import Gittins
+from soonest.policies.least_area import LeastArea
 from soonest.policies.longest import Longest
 from soonest.policies.mlfq import MLFQ
 from soonest.policies.registry import BUILT_IN, known_policies, policy
@@ -29,6 +30,7 @@ __all__ = [
     "Deadline",
     "FCFSReserve",
     "Gittins",
+    "LeastArea",
     "Longest",
     "ResponseRatio",
     "Shortest",

@@ -14,6 +14,7 @@ from soonest.policies.deadline import Deadline
 from soonest.policies.fcfs import FCFS
 from soonest.policies.fcfs_reserve import FCFSReserve
 from soonest.policies.gittins import Gittins
+from soonest.policies.least_area import LeastArea
 from soonest.policies.longest import Longest
 from soonest.policies.mlfq import MLFQ
 from soonest.policies.response_ratio import ResponseRatio
@@ -35,6 +36,7 @@ BUILT_IN: Final[dict[str, type[Policy]]] = {
         AMinRandomized,
         AEll,
         TwoPoint,
+        LeastArea,
         Gittins,
         Trail,
         MLFQ,

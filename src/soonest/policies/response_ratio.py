@@ -23,7 +23,7 @@ class ResponseRatio(Wrapper):
         super().__init__(inner if inner is not None else Shortest())
 
     def _row_around(self, row: Numbers) -> Numbers:
-        return replace(row, estimate=0, expected=0, age=0, ratio=1)
+        return replace(row, estimate=0, expected=0, area=0, age=0, ratio=1)
 
     def _rank_around(self, entry: Entry) -> Rank:
         return RATIO.rank(entry)

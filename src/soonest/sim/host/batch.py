@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from soonest.core import Batching, Load, Need
-from soonest.core.policy import keeps_by_admission
+from soonest.core.policy import AREA_LIMIT, area_left, keeps_by_admission
 from soonest.sim.draws import CLEAR, QUANTUM, draw
 from soonest.sim.result import NEVER
 
@@ -34,6 +34,7 @@ class Member:
     computed: int
     limit: int
     kept: int
+    paid: int
     grant: int = 0
     spare: int = 0
     born: int = 0
@@ -82,7 +83,7 @@ class Batch:
         self._stops: list[tuple[int, int, int, Member]] = []
         self._context = 0
         self._budget = UNBOUNDED
-        self._spare = self._rested = 0
+        self._spare = self._rested = self._credit = 0
 
     @property
     def decoding(self) -> int:
@@ -93,6 +94,8 @@ class Batch:
         """Grant the running their tokens for the next iteration, then evict until it fits memory."""
         self._evicted = False
         self._forming = not self.running
+        if self._forming:
+            self._credit = self.rules.capacity
         self._grant()
         limit = self.rules.blocks
         rounds = 0
@@ -201,6 +204,8 @@ class Batch:
         rules = self.rules
         if len(self.running) == len(without):
             return True
+        if rules.pace and self._credit + ahead * rules.capacity <= 0:
+            return False
         budget = self._budget + sum(map(self._granted, without))
         need = self._to_compute(entry)
         if not rules.chunked_prefill and need > budget:
@@ -222,7 +227,11 @@ class Batch:
         entry.admitted = count
         need = self._to_compute(entry)
         computed = entry.request.prompt_tokens + entry.generated - need
-        member = Member(entry, output, self.step_time.startup, need, computed, self._limit(entry), entry.generated)
+        paid = self._price(entry)
+        self._credit -= paid
+        member = Member(
+            entry, output, self.step_time.startup, need, computed, self._limit(entry), entry.generated, paid
+        )
         self.running[member.job] = self._starting[member.job] = member
         self.load.add(entry, self.policy.reserve(entry))
         grant = 0 if member.startup else min(need, self._budget)
@@ -235,6 +244,14 @@ class Batch:
         """Tokens at which its quantum is over."""
         quantum = self.policy.quantum(entry, draw(self.seed, entry.sequence, entry.attempts, QUANTUM))
         return UNBOUNDED if quantum is None else entry.generated + max(1, quantum)
+
+    def _price(self, entry: Entry) -> int:
+        """The area that pacing charges for a start: whole numbers, so sums are exact in any order."""
+        if not self.rules.pace:
+            return 0
+        request = entry.request
+        area = area_left(entry.estimate, entry.generated, request.forecast.high, request.prompt_tokens)
+        return int(min(area, AREA_LIMIT))
 
     def _to_compute(self, entry: Entry) -> int:
         """Tokens of its first prefill: all but the prefix that is stored, and at least the last."""
@@ -253,6 +270,10 @@ class Batch:
         if member in self._starved:
             self._starved.remove(member)
         self._spare -= member.spare
+        if self.rules.pace:  # back comes what it did not use; it pays what it used beyond
+            tokens, kept = self._generated(member), member.kept
+            used = member.entry.request.prompt_tokens * (tokens - kept)
+            self._credit += member.paid - used - (tokens * (tokens + 1) - kept * (kept + 1)) // 2
         if member.decoding:
             self._context -= member.entry.request.prompt_tokens + self._generated(member)
 

@@ -32,6 +32,7 @@ class Engine(Displacing):
         for job in resumed:
             tally.emitted(job, now)
         load.advance(steps)
+        self._credit = min(self.rules.capacity, self._credit + steps * self.rules.capacity)
         self._context += decoding * steps
         self.dirty |= bool(self._starting or self._starved)
         for member in self._starved:
@@ -177,15 +178,22 @@ class Engine(Displacing):
         return self._steps_until(next_arrival, steps)
 
     def _steps_until_head_fits(self, most: int) -> int:
-        """Look-ahead can become true with no event at all, as the running approach their predicted ends."""
+        """Look-ahead can become true with no event at all, as the running approach their ends, and so can pacing."""
         head = self.queue.peek()
-        if head is None or self.rules.blocks is None or self.policy.reserve(head) is None:
+        if head is None or self.rules.blocks is None:
             return most
+        first = self._steps_until_credit()
+        if self.policy.reserve(head) is None:
+            return first if 0 < first < most and self.fits(head, first) else most
         room = self.rules.blocks - self.rules.reserve_blocks
         room -= self.rules.blocks_for(self.rules.held(head.request.prompt_tokens, head.generated))
-        for ahead in range(1, most):
+        for ahead in range(max(1, first), most):
             if self.load.at(ahead) > room:
                 return most
             if self.fits(head, ahead):
                 return ahead
         return most
+
+    def _steps_until_credit(self) -> int:
+        """Iterations until pacing lets somebody start."""
+        return max(0, 1 + -self._credit // self.rules.capacity) if self.rules.pace else 0

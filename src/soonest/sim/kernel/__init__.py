@@ -83,6 +83,7 @@ def _conditions(policy: Policy, options: Options) -> NDArray[np.void]:
         "limit": (rules.blocks or k.BIG) - rules.reserve_blocks,
         "block_size": rules.block_size,
         "room": rules.capacity,
+        "pace": rules.pace,
         "chunked": rules.chunked_prefill,
         "whole_prompt": rules.whole_prompt,
         "newest_held": int(rules.newest_held),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from soonest.core.policy import AREA_LIMIT
 from soonest.sim.draws import CLEAR, QUANTUM
 from soonest.sim.kernel import memory
 from soonest.sim.kernel.compile import compiled
@@ -16,6 +17,7 @@ from soonest.sim.kernel.state import (
     IN_DECODE,
     IN_PREFILL,
     KEEP_ADMITTED,
+    KEEP_AREA,
     KEEP_ESTIMATE,
     KEEP_LIVE,
     LIFT,
@@ -26,7 +28,7 @@ from soonest.sim.kernel.state import (
     Conditions,
     State,
 )
-from soonest.sim.kernel.waiting import push
+from soonest.sim.kernel.waiting import area_left, push
 
 HAZARD_LIMIT = float(1 << 40)
 DRAW = 2.0**-53
@@ -88,6 +90,10 @@ def release(s: State, c: Conditions, slot: int) -> None:
     """Free the slot; the caller takes it out of `order`."""
     t, r = s.slots, s.reg[0]
     s.stops[slot] = BIG
+    if c.pace:
+        g, kept = generated(s, slot), t[slot].kept
+        used = s.jobs[t[slot].job].prompt * (g - kept) + (g * (g + 1) - kept * (kept + 1)) // 2
+        r.credit += t[slot].paid - used
     if t[slot].doing == IN_PREFILL:
         not_starting(s, slot)
     else:
@@ -117,8 +123,11 @@ def sort_by_keep(s: State, c: Conditions) -> None:
         job = t[slot].job
         row = s.rows[s.jobs[job].row]
         e = float(s.jobs[job].estimate)
-        live = max(e, float(generated(s, slot)))
+        g = float(generated(s, slot))
+        live = max(e, g)
         keep = row[KEEP_ADMITTED] * s.jobs[job].number + row[KEEP_ESTIMATE] * e + row[KEEP_LIVE] * live
+        if row[KEEP_AREA] != 0:
+            keep += row[KEEP_AREA] * area_left(e, g, s.jobs[job].high, float(s.jobs[job].prompt))
         t[slot].keep = keep
         k = i - 1
         while k >= 0 and (t[s.order[k]].keep < keep or (t[s.order[k]].keep == keep and t[s.order[k]].job > job)):
@@ -231,6 +240,8 @@ def prepare(s: State, c: Conditions, now: int) -> None:
     t, r = s.slots, s.reg[0]
     r.evicted = 0
     r.forming = r.running == 0
+    if r.forming:
+        r.credit = c.room
     _grant(s, c)
     rounds = 0
     while r.next_blocks - r.spare > c.blocks:
@@ -270,6 +281,8 @@ def fits(s: State, c: Conditions, job: int, ahead: int) -> bool:
     r, j = s.reg[0], s.jobs
     if r.running == 0:
         return True
+    if c.pace and r.credit + ahead * c.room <= 0:
+        return False
     need = j[job].prompt + j[job].generated
     if not c.chunked and need > r.budget:
         return False
@@ -303,6 +316,10 @@ def admit(s: State, c: Conditions, job: int, now: int) -> None:
         limit = j[job].generated + j[job].estimate
     r.free -= 1
     slot = t[r.free].free
+    if c.pace:
+        e, g = float(j[job].estimate), float(j[job].generated)
+        t[slot].paid = int(min(area_left(e, g, j[job].high, float(j[job].prompt)), AREA_LIMIT))
+        r.credit -= t[slot].paid
     need = j[job].prompt + j[job].generated
     s.order[r.running] = slot
     t[slot].job = job

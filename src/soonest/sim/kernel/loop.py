@@ -136,6 +136,8 @@ def _settle(s: State, c: Conditions) -> None:
     _count_gaps(s, r.first, r.growth, steps, decoding - resumed)
     r.next_blocks = held + s.phases[-(r.tick + steps) % c.block_size]
     r.tick += steps
+    if c.pace:
+        r.credit = min(c.room, r.credit + steps * c.room)
     r.context += decoding * steps
     if restless:
         r.dirty |= r.starting > 0 or r.starved > 0
@@ -189,13 +191,16 @@ def _steps_until_due(s: State, seconds: float, most: int) -> int:
 
 @compiled
 def _steps_until_head_fits(s: State, c: Conditions, most: int) -> int:
-    """Look-ahead can become true with no event at all."""
+    """Look-ahead can become true with no event at all, and so can pacing."""
     job = s.reg[0].head
-    if job < 0 or c.blocks == BIG or s.rows[s.jobs[job].row, RESERVE] == 0:
+    if job < 0 or c.blocks == BIG:
         return most
+    first = max(0, 1 + -s.reg[0].credit // c.room) if c.pace else 0
+    if s.rows[s.jobs[job].row, RESERVE] == 0:
+        return first if 0 < first < most and batch.fits(s, c, job, first) else most
     held = s.jobs[job].prompt + s.jobs[job].generated + c.newest_held
     room = c.limit - memory.blocks_for(c, held)
-    for ahead in range(1, most):
+    for ahead in range(max(1, first), most):
         if memory.at(s, c, ahead) > room:
             return most
         if batch.fits(s, c, job, ahead):

@@ -27,7 +27,9 @@ BIG = 1 << 60
     LIFT,
     QUANTUM_FIRST,
     QUANTUM_HAZARD,
-) = range(15)
+    AREA,
+    KEEP_AREA,
+) = range(17)
 
 # What a slot is doing.
 IN_PREFILL, IN_DECODE, AT_REST = 0, 1, 2
@@ -40,7 +42,7 @@ CONDITIONS = np.dtype(
         *((name, np.int64) for name in ("newest_held", "max_evictions", "startup", "seed", "overdue_every", "latest")),
         *((name, np.int64) for name in ("iteration", "per_sequence", "per_prefill_token", "per_context_token")),
         *((name, np.float64) for name in ("clear", "timeout", "overdue_after")),
-        *((name, np.bool_) for name in ("overdue", "holds", "reserves", "by_admission")),
+        *((name, np.bool_) for name in ("overdue", "holds", "reserves", "by_admission", "pace")),
     ],
     align=True,
 )
@@ -48,7 +50,7 @@ CONDITIONS = np.dtype(
 
 REGISTERS = np.dtype(
     [
-        *((name, np.int64) for name in ("now", "tick", "next_blocks", "spare", "budget", "context")),
+        *((name, np.int64) for name in ("now", "tick", "next_blocks", "spare", "budget", "context", "credit")),
         *((name, np.int64) for name in ("running", "starting", "resting", "starved", "paused", "free", "ends")),
         *((name, np.int64) for name in ("waiting", "pending", "active", "aged", "head", "since", "oldest")),
         *((name, np.int64) for name in ("arrived", "admissions", "ended", "done", "done_tokens")),
@@ -78,7 +80,7 @@ JOB = np.dtype(
 SLOT = np.dtype(
     [
         *((name, np.int64) for name in ("job", "doing", "born", "startup", "prefill", "computed", "limit")),
-        *((name, np.int64) for name in ("kept", "grant", "spare", "offset", "end", "paused", "starved")),
+        *((name, np.int64) for name in ("kept", "paid", "grant", "spare", "offset", "end", "paused", "starved")),
         ("keep", np.float64),
         ("starter", np.int64),
         ("free", np.int64),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from soonest.core.policy import affine as plain_affine
+from soonest.core.policy import area_left as plain_area_left
 from soonest.core.queue import PRIOR_TOKENS
 from soonest.sim.kernel.compile import compiled
 from soonest.sim.kernel.state import (
     AGE,
+    AREA,
     ESTIMATE,
     EXPECTED,
     RATIO,
@@ -15,6 +17,7 @@ from soonest.sim.kernel.state import (
 )
 
 affine = compiled(plain_affine)
+area_left = compiled(plain_area_left)
 
 
 @compiled
@@ -78,6 +81,8 @@ def _insert(s: State, c: Conditions, job: int) -> None:
         row = s.rows[j.row]
         m = max(j.expected, 1.0)
         base = affine(row[ESTIMATE], row[EXPECTED], row[AGE], row[RATIO], float(j.estimate), m, j.seconds)[0]
+        if row[AREA] != 0:
+            base += row[AREA] * area_left(float(j.estimate), float(j.generated), j.high, float(j.prompt))
     lane = s.lanes[j.lane]
     if lane.size == 0:
         s.lanes[s.reg[0].active].active = j.lane
@@ -166,6 +171,8 @@ def _key(s: State, lane: int, job: int) -> float:
     row = s.rows[s.jobs[job].row]
     e = max(1.0, float(round(mean)))
     base, slope = affine(row[ESTIMATE], row[EXPECTED], row[AGE], row[RATIO], e, max(mean, 1.0), s.jobs[job].seconds)
+    if row[AREA] != 0:
+        base += row[AREA] * area_left(e, 0.0, e, float(s.jobs[job].prompt))
     return base + slope * s.reg[0].frozen_now
 
 

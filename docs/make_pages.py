@@ -8,6 +8,8 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from soonest.sim.steptime import SECOND
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # a script finds only what lies beside it
-from docs import measured, studies  # noqa: E402
+from docs import measured, policy_pictures, studies  # noqa: E402
 from docs.measured import table  # noqa: E402
 
 if TYPE_CHECKING:
@@ -49,20 +51,41 @@ def pages() -> Iterator[tuple[Path, str, str]]:
 
 
 def policies(up: str) -> str:
-    """Every built-in policy with its answers, read off its coefficients."""
-    heads = ("policy", "rank (lowest first)", "reserve", "keep (smallest goes first)", "needs", "source")
-    return table(heads, (_policy_row(kind, up) for kind in BUILT_IN.values()))
+    """Every built-in policy with its answers, and its file."""
+    return _policies(lambda kind: f"{up}{_file(kind)}")
 
 
-def _policy_row(kind: type[Policy], up: str) -> list[str]:
-    made = policy(kind.name)
-    file = Path(inspect.getfile(kind)).relative_to(ROOT).as_posix()
-    rows = made.numbers
+def policy_pages(_up: str) -> str:
+    """The same, with its page."""
+    return _policies(lambda kind: f"policies/{kind.name}.md")
+
+
+def _policies(target: Callable[[type[Policy]], str]) -> str:
+    heads = ("policy", *ANSWERS, "source")
+    rows = ([f"[`{kind.name}`]({target(kind)})", *_answers(kind), kind.source] for kind in BUILT_IN.values())
+    return table(heads, rows)
+
+
+def _answers_of(kind: type[Policy], up: str) -> str:
+    """One policy's answers, for its page."""
+    return table((*ANSWERS, "code"), ([*_answers(kind), f"[`{kind.name}.py`]({up}{_file(kind)})"],))
+
+
+ANSWERS = ("rank (lowest first)", "reserve", "keep (smallest goes first)", "needs")
+
+
+def _answers(kind: type[Policy]) -> list[str]:
+    """What it answers, read off its coefficients if it has any."""
+    rows = policy(kind.name).numbers
     if rows is None:
         answers = CODE[kind.name]
     else:
         answers = tuple(" or ".join(dict.fromkeys(map(say, rows))) for say in (_rank, _reserve, _keep))
-    return [f"[`{kind.name}`]({up}{file})", *answers, ", ".join(sorted(kind.needs)) or "nothing", kind.source]
+    return [*answers, ", ".join(sorted(kind.needs)) or "nothing"]
+
+
+def _file(kind: type[Policy]) -> str:
+    return Path(inspect.getfile(kind)).relative_to(ROOT).as_posix()
 
 
 CODE: dict[str, tuple[str, ...]] = {
@@ -237,16 +260,19 @@ PARTS: dict[str, Callable[[str], str]] = {
     "formats": formats,
     "measures": measures,
     "policies": policies,
+    "policy-pages": policy_pages,
     "predictors": predictors,
     "presets": presets,
     "sources": sources,
+    **{f"policy-{kind.name}": partial(_answers_of, kind) for kind in BUILT_IN.values()},
+    **policy_pictures.parts(),
     **studies.parts(),
 }
 
 
 def main() -> None:
     """Rewrite the pages, and draw the pictures, that are not current."""
-    for picture in studies.redraw():
+    for picture in chain(policy_pictures.redraw(), studies.redraw()):
         sys.stdout.write(f"drew {picture.relative_to(ROOT)}\n")
     for path, text, filled in pages():
         if text != filled:

@@ -1,6 +1,8 @@
 """What exists is documented, what is documented exists, and what the pages show runs."""
 
 import importlib.util
+import io
+import json
 import re
 import shlex
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer.main
+from PIL import Image
 
 from soonest.cli import app
 from soonest.core import Record, Records
@@ -26,15 +29,20 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"(?P<run><!-- run -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL)
+SKELETON = ("Idea", "Formula", "When", "When not", "Source")
 PLACES = "work|home|root|tmp|opt|Users"
 SOONEST = [sys.executable, "-c", "from soonest.cli import main; main()"]
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+def load(name, folder=DOCS):
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
 
 
 def page(name):
@@ -82,12 +90,42 @@ def test_every_generated_part_stands_on_a_page(part):
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_a_policy_is_documented_and_linked_to_its_file(name):
+def test_a_policy_is_documented_on_a_page_of_its_own(name):
     file = f"src/soonest/policies/{name}.py"
     assert f"[`{name}`]({file})" in page("README.md")
-    assert f"[`{name}`](../{file})" in page("docs/policies.md")
-    when = page("docs/policies.md").partition(f"\n## {name}\n")[2].partition("\n## ")[0]
-    assert len(when.split()) > 5, "say when to use it, and when not"
+    assert f"[`{name}`](policies/{name}.md)" in page("docs/policies.md")
+    text = page(f"docs/policies/{name}.md")
+    assert f"[`{name}.py`](../../{file})" in text
+    assert f"](../images/policies/{name}.png)" in text
+    assert re.findall("^#+ .*", text, re.MULTILINE) == [f"# {name}", *(f"## {part}" for part in SKELETON)]
+    parts = re.sub("<!-- generated.*?/generated -->", "", text, flags=re.DOTALL).split("\n## ")[1:]
+    assert [part for part in parts if len(part.partition("\n")[2].split()) < 2] == [], (
+        "say something under each heading"
+    )
+
+
+def test_every_page_of_a_policy_is_about_one_that_exists():
+    assert {path.stem for path in (DOCS / "policies").glob("*.md")} == set(BUILT_IN)
+    assert {path.stem for path in (DOCS / "images" / "policies").glob("*.png")} == set(BUILT_IN)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_what_a_policy_s_picture_shows_is_what_the_simulator_does(name):
+    bench = load("policy_pictures", ROOT / "benchmarks")
+    known = json.loads(page("benchmarks/results/policy_pictures.json"))
+    assert [ask._asdict() for ask in bench.ASKS] == known["asked"]
+    assert bench.simulated(name) == known["policies"].get(name), f"run `{bench.COMMAND}`, then `make docs`"
+
+
+def test_the_pictures_of_policies_are_current_and_drawn_by_the_script():
+    pictures = load("make_pages").policy_pictures
+    assert [path.name for path, _ in pictures.stale()] == [], "run `make docs`"
+    committed = (DOCS / "images" / "policies" / "fcfs.png").read_bytes()
+    drawn, there = (pixels(png) for png in (pictures.draw(pictures.charts()["fcfs"]), committed))
+    assert drawn.shape == there.shape
+    assert np.abs(drawn - there).mean() < 1  # fonts may be drawn a little differently elsewhere
+    assert np.abs(pixels(pictures.draw(pictures.charts()["mlfq"])) - there).mean() > 1
+    assert len(committed) < 25_000
 
 
 @pytest.mark.parametrize("name", PREDICTORS)

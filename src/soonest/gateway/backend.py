@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from soonest.core import Rules
 from soonest.gateway.queueing import InFlight, Place
-from soonest.gateway.upstream.watch import look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from soonest.core import Policy
     from soonest.gateway.life import Life
     from soonest.gateway.upstream import Engine, EngineState
 
@@ -40,9 +37,9 @@ class Backend:
         """The limit that the journal knows of."""
         self.place = Place(engine.root, limit if self.in_flight is None else self.in_flight.limit)
 
-    async def look(self, now: Callable[[], float], *, held_back: bool) -> None:
+    async def look(self, *, held_back: bool) -> None:
         """Ask the engine how it is, and adjust to it what is sent there; `held_back`: somebody waits for a place."""
-        await look(self.engine, now)
+        await self.engine.look()
         self.judge()
         state = self.engine.last
         if state is None:
@@ -65,7 +62,7 @@ class Backend:
         limit, noted = self.place.limit, self.noted
         return limit is not None and noted is not None and not 0.8 <= limit / noted <= 1.25
 
-    def additions(self, life: Life, policy: Policy, mean_tokens: float) -> Mapping[str | tuple[str, ...], object]:
+    def additions(self, life: Life) -> Mapping[str | tuple[str, ...], object]:
         """What is added to a body for this engine: the forecast, and the priority that it is to see."""
         dialect, forecast, settings = self.engine.dialect, life.made.forecast, life.gateway.settings
         added: dict[str | tuple[str, ...], object] = {}
@@ -74,11 +71,8 @@ class Backend:
             numbers = [forecast.low, round(min(expected, forecast.high), 3), forecast.high]
             added[dialect.hint, "soonest_forecast"] = numbers
         if settings.mode == "priority" and life.ticket is not None:
-            entry = life.ticket.entry
-            if not forecast.known:
-                entry = replace(entry, expected=mean_tokens, estimate=max(1, round(mean_tokens)))
-            rank = round(STEPS_A_UNIT * policy.rank(entry).base)
-            first = max(-MOST_CLASSES, min(entry.request.priority, MOST_CLASSES))
+            rank = round(STEPS_A_UNIT * life.gateway.dispatcher.rank(life.ticket).base)
+            first = max(-MOST_CLASSES, min(life.request.priority, MOST_CLASSES))
             rank = max(-CLASS // 2, min(rank, CLASS // 2)) + CLASS * first
             added["priority"] = (dialect.priority_sign or 1) * rank
         elif (asked := life.fields.get("priority")) is not None and life.caller is not None and life.caller.bound:

@@ -295,10 +295,6 @@ class Gateway:
                 return counted
         return None
 
-    def additions(self, life: Life, backend: Backend) -> Mapping[str | tuple[str, ...], object]:
-        """What is added to a body for this engine."""
-        return backend.additions(life, self.policy, self.dispatcher.queue.mean_tokens)
-
     def series(self, model: str) -> Series:
         """The metrics of a model; names that no engine serves share one, so that clients cannot invent labels."""
         served = self._served
@@ -316,7 +312,7 @@ class Gateway:
 
     async def _look(self, backend: Backend) -> None:
         """Ask an engine how it is; then there may be room for somebody."""
-        await backend.look(self.now, held_back=len(self.dispatcher.queue) > 0)
+        await backend.look(held_back=len(self.dispatcher.queue) > 0)
         self._served |= set(backend.engine.models)
         if backend.noteworthy:
             self._note()

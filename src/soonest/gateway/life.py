@@ -221,7 +221,8 @@ class Life:
         self.series.admitted(self.admitted - self.arrival, ticket.overtaken)
         if self.trace is not None:
             self.trace.forecast(self.made.forecast)
-            self.trace.admitted(self.admitted - self.arrival)
+            base, slope = self.gateway.dispatcher.rank(ticket)
+            self.trace.admitted(self.admitted - self.arrival, base + slope * self.admitted)
         if self.gateway.journal is not None:
             self.gateway.journal.accepted(row_of(self), self.key)
 
@@ -260,7 +261,7 @@ class Life:
             gateway.dropped(ticket)
         if said.prompt_tokens:
             self.series.prompt_estimated(self.request.prompt_tokens, said.prompt_tokens)
-            gateway.counting.learn(self.prompt, self.request.prompt_tokens, said.prompt_tokens)
+            gateway.counting.learn(self.prompt, said.prompt_tokens)
         if said.tokens:
             cut = said.finish_reason == "length"
             gateway.forecasting.learn(self.prompt, round(said.tokens / self.choices), censored=cut)

@@ -67,14 +67,14 @@ class Relay:
 
     def _body(self) -> bytes:
         """The client's bytes, with the members that must be added."""
-        life, gateway = self.life, self.life.gateway
+        life = self.life
         added: dict[str | tuple[str, ...], object] = {}
         options = life.fields.get("stream_options")
         asked = isinstance(options, dict) and options.get("include_usage") is True
         if life.streams and not asked:
             self._asked_usage = True
             added[INCLUDE_USAGE] = True
-        added |= gateway.additions(life, self.backend)
+        added |= self.backend.additions(life)
         return splice(life.raw, added) if added else life.raw
 
     def _headers(self, response: ClientResponse) -> list[tuple[bytes, bytes]]:

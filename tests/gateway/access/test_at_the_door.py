@@ -113,34 +113,34 @@ def test_more_than_a_key_may_have_at_once_is_turned_away_until_one_has_ended(key
         both.join(20)
         assert [status for status, _, _ in found] == [200, 200]
         assert asking(chat(1), url=gateway.url, **bearer(URGENT))[0][0] == 200
-        assert not any(gateway.call(gateway.gateway.access.in_flight).values())
+        until(lambda: not any(a.in_flight for a in gateway.gateway.access._accounts.values()))
 
 
 def order_of(gateway, asked, gate):
-    """Names in the order in which they were let in, of (name, body, headers) that all wait behind one request."""
-    order = []
-    admitted = gateway.gateway.dispatcher.admit
+    """Requests in the order in which they were let in, of (body, headers) that all wait behind one, the gate."""
+    order, dispatcher = [], gateway.gateway.dispatcher
+    (place,) = dispatcher.places
+    admitted = dispatcher.admit
 
     def noting(now):
         started = admitted(now)
         order.extend(ticket.entry.request for ticket in started)
         return started
 
-    gateway.call(lambda: setattr(gateway.gateway.dispatcher, "admit", noting))
-
     async def main():
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             first = asyncio.create_task(ask(session, gateway.url, gate, **bearer(SMALL)))
-            while not order:  # noqa: ASYNC110 - it happens on another loop
+            while not place.in_flight:  # noqa: ASYNC110 - it happens on another loop
                 await asyncio.sleep(0.005)
+            dispatcher.admit = noting
             rest = [asyncio.create_task(ask(session, gateway.url, body, **headers)) for body, headers in asked]
-            while gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) < len(asked):  # noqa: ASYNC110 - too
+            while gateway.call(lambda: len(dispatcher.queue)) < len(asked):  # noqa: ASYNC110 - too
                 await asyncio.sleep(0.01)
             first.cancel()
             return await asyncio.gather(*rest)
 
     assert {status for status, _, _ in asyncio.run(main())} == {200}
-    return order[1:]
+    return order
 
 
 @pytest.mark.parametrize("policy", ["fcfs", "shortest"])

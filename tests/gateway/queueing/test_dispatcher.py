@@ -23,7 +23,7 @@ def test_the_limit_holds_and_frees_with_every_end():
     assert started(one, 1.0) == [("x", "a")]
     one.dropped(tickets["z"])
     one.dropped(tickets["x"])
-    assert one.running == 0
+    assert not one.places[0].in_flight
     assert one.drain_seconds == 0
 
 

@@ -48,6 +48,23 @@ async def answered(engine, method="POST", path="/v1/chat/completions", headers=H
     return response, whole
 
 
+@contextlib.asynccontextmanager
+async def looking(engine, every=0.02):
+    """Look at an engine again and again."""
+
+    async def look():
+        while True:
+            await engine.look()
+            await asyncio.sleep(every)
+
+    task = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def until(truth, seconds=5.0):
     """Wait for something to become true."""
     async with asyncio.timeout(seconds):

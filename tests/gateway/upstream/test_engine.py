@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-import math
 
 import pytest
-from tests.gateway.upstream.talk import HEADERS, answered, body, canned, opened, talk, until
+from tests.gateway.upstream.talk import HEADERS, answered, body, canned, looking, opened, talk, until
 
 from soonest.gateway.upstream import DIALECTS, Breaker, Engine, EngineError, EngineState
 
 PAGES = {"data": [{"id": "m", "owned_by": "somebody"}]}
+LONG = b'{"prompt":"tokens=99999","stream":true}'
 GOOD_METRICS = "sglang:num_queue_reqs 1\nsglang:num_running_reqs 2\n"
 
 
@@ -19,8 +19,7 @@ def looked(routes, *, asked=None, key="", dialect=None):
     async def run():
         async with canned(routes, asked) as url, opened() as client:
             engine = Engine(url, client, dialect, key=key)
-            await engine.open(60)
-            await engine.close()
+            await engine.look()
             return engine
 
     return asyncio.run(run())
@@ -40,7 +39,7 @@ def test_an_engine_is_known_by_its_metrics():
 def test_anything_else_is_openais_and_well(models):
     engine = looked({"/v1/models": models})
     assert engine.dialect is DIALECTS["openai"]
-    assert (engine.last, engine.age(), engine.breaker.failures) == (None, math.inf, 0)
+    assert (engine.last, engine.breaker.failures) == (None, 0)
 
 
 def test_what_one_is_told_is_not_asked():
@@ -58,11 +57,10 @@ def test_our_own_questions_carry_the_key():
 def test_a_silent_engine_is_known_when_it_speaks():
     async def conversation(engine, fake):
         fake.down()
-        await engine.open(0.02)
+        await engine.look()
         first = engine.dialect.name
         fake.up()
-        await until(lambda: engine.last is not None)
-        await engine.close()
+        await engine.look()
         return first, engine.dialect.name
 
     assert talk(conversation) == ("openai", "vllm")
@@ -70,14 +68,13 @@ def test_a_silent_engine_is_known_when_it_speaks():
 
 def test_its_state_is_read_again_and_again():
     async def conversation(engine, _):
-        await engine.open(0.02)
+        await engine.look()
         before = engine.last
-        response = await engine.request("POST", "/v1/completions", HEADERS, b'{"prompt":"tokens=99999","stream":true}')
-        await until(lambda: engine.last.running == 1)
-        assert engine.age() < 5
-        response.close()
-        await until(lambda: engine.last.running == 0)
-        await engine.close()
+        async with looking(engine):
+            response = await engine.request("POST", "/v1/completions", HEADERS, LONG)
+            await until(lambda: engine.last.running == 1)
+            response.close()
+            await until(lambda: engine.last.running == 0)
         return before
 
     assert talk(conversation, step_ms=1, slots=1) == EngineState(0, 0, 0.0, 1024, 16)
@@ -86,13 +83,11 @@ def test_its_state_is_read_again_and_again():
 def test_an_engine_that_vanishes_is_taken_out_and_taken_back():
     async def conversation(engine, fake):
         engine.breaker = Breaker(limit=2, first=0.02)
-        told = []
-        await engine.open(0.02, lambda e: told.append(e.healthy))
-        fake.down()
-        await until(lambda: told == [False])
-        fake.up()
-        await until(lambda: told == [False, True])
-        await engine.close()
+        async with looking(engine):
+            fake.down()
+            await until(lambda: not engine.healthy)
+            fake.up()
+            await until(lambda: engine.healthy)
         return (await answered(engine))[0].status
 
     assert talk(conversation) == 200
@@ -102,8 +97,7 @@ def test_an_engine_that_vanishes_is_taken_out_and_taken_back():
 def test_requests_that_fail_take_it_out_and_a_probe_takes_it_back(fault):
     async def conversation(engine, fake):
         engine.breaker = Breaker(limit=3, first=0.05)
-        await engine.open(0.02)
-        await engine.close()  # nothing but requests, for now
+        await engine.look()  # nothing but requests, for now
         fake.fault = fault
         for _ in range(3):
             assert engine.healthy
@@ -113,12 +107,11 @@ def test_requests_that_fail_take_it_out_and_a_probe_takes_it_back(fault):
             else:
                 await answered(engine)
         assert not engine.healthy
-        await engine.open(0.02)
-        await asyncio.sleep(0.2)
-        assert not engine.healthy
-        fake.fault = ""
-        await until(lambda: engine.healthy)
-        await engine.close()
+        async with looking(engine):
+            await asyncio.sleep(0.2)
+            assert not engine.healthy
+            fake.fault = ""
+            await until(lambda: engine.healthy)
 
     talk(conversation)
 
@@ -147,10 +140,8 @@ def test_a_cancelled_request_is_no_failure():
 @pytest.mark.parametrize("asked", [{"prompt": "one two three"}, {"messages": [{"role": "user", "content": "a b"}]}])
 def test_tokens_are_counted_as_the_engine_counts_them(asked):
     async def conversation(engine, _):
-        await engine.open(60)
-        counted = await engine.tokenize({**asked, "model": "fake", "temperature": 1})
-        await engine.close()
-        return counted
+        await engine.look()
+        return await engine.tokenize({**asked, "model": "fake", "temperature": 1})
 
     assert talk(conversation) == (3 if "prompt" in asked else 5)
 

@@ -48,7 +48,7 @@ def test_each_page_is_known_and_read(name, page, state):
 def test_schedulers_behind_one_address_are_added_up():
     page = VLLM + VLLM.replace('engine="0"', 'engine="1"').replace("0.25", "0.75")
     state = state_of(page, DIALECTS["vllm"])
-    assert (state.waiting, state.running, state.usage, state.capacity) == (4, 6, 0.5, 2 * 9 * 128)
+    assert (state.waiting, state.running, state.usage, state.blocks, state.block_size) == (4, 6, 0.5, 2 * 9, 128)
 
 
 def test_an_older_name_is_read_where_the_newer_is_missing():
@@ -62,8 +62,7 @@ def test_what_is_no_count_is_not_told(value):
 
 
 def test_a_cache_of_unknown_size_is_not_told():
-    state = state_of(VLLM.replace('"9"', '"None"'), DIALECTS["vllm"])
-    assert (state.blocks, state.capacity) == (None, None)
+    assert state_of(VLLM.replace('"9"', '"None"'), DIALECTS["vllm"]).blocks is None
 
 
 def test_a_page_of_nobodys_tells_nothing():

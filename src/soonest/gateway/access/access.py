@@ -12,7 +12,7 @@ from soonest.gateway.access.limits import Account
 from soonest.gateway.access.tenants import Tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 MOST_TENANTS = 1000
@@ -76,11 +76,6 @@ class Access:
         """The keys of this file. Raises KeysError."""
         return cls(read_keys(path), path=path, engine_key=engine_key, most_tenants=most_tenants)
 
-    @property
-    def keyed(self) -> bool:
-        """Whether a request needs a key."""
-        return bool(self._digests)
-
     def reload(self, now: float) -> None:
         """Read the file again; what callers have used so far stays counted. Raises KeysError and keeps the old keys."""
         if self.path is not None:
@@ -124,10 +119,6 @@ class Access:
         if self._engine_key is not None:
             kept.append((AUTHORIZATION, self._engine_key))
         return kept
-
-    def in_flight(self) -> Mapping[str, int]:
-        """Requests that wait or run, by the key's name."""
-        return {name: account.in_flight for name, account in self._accounts.items()}
 
     def _known(self, presented: bytes | None) -> Caller:
         """Every key is compared, whichever matches: how long it takes tells nothing about where."""

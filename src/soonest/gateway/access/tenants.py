@@ -20,9 +20,6 @@ class Tenants:
         self._most = most
         self._used: OrderedDict[str, float] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._used)
-
     def name(self, asked: str, now: float) -> str:
         """The tenant that a request of this name belongs to."""
         used = self._used

@@ -37,11 +37,6 @@ class Saved:
     requests: int
     difference: float
 
-    @property
-    def seconds(self) -> float:
-        """Over all that were replayed."""
-        return self.seconds_a_request * self.requests
-
 
 class Savings:
     """Replays a journal every so often, in a process of low priority; `saved` is `None` where nothing can be said.
@@ -79,7 +74,12 @@ class Savings:
             if saved is None:
                 LOGGER.warning("no estimate of the time saved: %s", reason)
             else:
-                LOGGER.info("time saved against fcfs: %.3g s a request", saved.seconds_a_request)
+                LOGGER.info(
+                    "time saved against fcfs: %.3g s a request, over %d; the replay is %+.1f %% off",
+                    saved.seconds_a_request,
+                    saved.requests,
+                    100 * saved.difference,
+                )
 
 
 class NoReplayError(Exception):

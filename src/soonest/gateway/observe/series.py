@@ -11,8 +11,6 @@ from soonest.core import Outcome
 from soonest.gateway.observe.catalogue import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from soonest.core import Forecast, Record
 
 LAST_ANSWERS = 1000
@@ -41,14 +39,6 @@ class Histogram:
         """Count a value, or `count` equal ones."""
         self.counts[bisect_left(self._bounds, value)] += count
         self.total += value * count
-
-    def observe_all(self, values: Iterable[float]) -> None:
-        """Count many values at once."""
-        bounds, counts, total = self._bounds, self.counts, self.total
-        for value in values:
-            counts[bisect_left(bounds, value)] += 1
-            total += value
-        self.total = total
 
     def buckets(self) -> list[tuple[str, float]]:
         """Upper bounds as text, and how many values did not exceed them."""
@@ -145,10 +135,6 @@ class Series:
     def gap(self, seconds: float, events: int = 1) -> None:
         """So many events came together, so long after the one before them."""
         self.inter_token_latency.observe(seconds / events, events)
-
-    def gaps(self, seconds: Iterable[float]) -> None:
-        """The gaps of many events, each alone."""
-        self.inter_token_latency.observe_all(seconds)
 
     def prompt_estimated(self, estimated: float, actual: int) -> None:
         """The engine counted a prompt whose tokens had been estimated."""

@@ -52,11 +52,9 @@ class Trace:
                 }
             )
 
-    def admitted(self, queue_seconds: float, rank: float | None = None) -> None:
-        """The request was given to an engine."""
-        self._span.set_attribute("soonest.queue_seconds", queue_seconds)
-        if rank is not None:
-            self._span.set_attribute("soonest.rank", rank)
+    def admitted(self, queue_seconds: float, rank: float) -> None:
+        """The request was given to an engine, with this rank at that moment."""
+        self._span.set_attributes({"soonest.queue_seconds": queue_seconds, "soonest.rank": rank})
 
     def end(self, record: Record, *, finish_reason: str | None = None, engine: str = "") -> None:
         """The request is over, one way or another."""
@@ -91,12 +89,10 @@ class Traces:
         self._policy = policy
 
     @classmethod
-    def to(
-        cls, endpoint: str, policy: str, *, version: str = "", share: float = 1.0, exporter: SpanExporter | None = None
-    ) -> Self:
+    def to(cls, endpoint: str, policy: str, *, version: str = "", exporter: SpanExporter | None = None) -> Self:
         """Send spans to this OTLP endpoint (HTTP), such as http://localhost:4318/v1/traces, or to `exporter`.
 
-        A `share` of the traces that begin here is sent; one that a client began is sent if it was sampled there.
+        A trace that begins here is sent; one that a client began is sent if it was sampled there.
 
         Raises:
             SoonestError: OpenTelemetry is not installed; the message says how.
@@ -106,11 +102,11 @@ class Traces:
             from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
             from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
             from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-            from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio  # noqa: PLC0415
+            from opentelemetry.sdk.trace.sampling import DEFAULT_ON  # noqa: PLC0415
         except ImportError as error:
             raise SoonestError("traces need OpenTelemetry: pip install 'soonest[otel]'") from error
         resource = Resource.create({"service.name": "soonest", "service.version": version})
-        provider = TracerProvider(sampler=ParentBasedTraceIdRatio(share), resource=resource, shutdown_on_exit=False)
+        provider = TracerProvider(sampler=DEFAULT_ON, resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint, timeout=EXPORT_SECONDS)))
         return cls(provider, policy)
 

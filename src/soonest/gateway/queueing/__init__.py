@@ -1,12 +1,11 @@
 """Who waits, who goes next and where, and what is believed of them."""
 
 from soonest.gateway.queueing.counting import PromptTokens
-from soonest.gateway.queueing.dispatcher import GIVES, Dispatcher, Place, QueueFull, Ticket
+from soonest.gateway.queueing.dispatcher import Dispatcher, Place, QueueFull, Ticket
 from soonest.gateway.queueing.in_flight import InFlight
 from soonest.predict import Forecasting, Made
 
 __all__ = [
-    "GIVES",
     "Dispatcher",
     "Forecasting",
     "InFlight",

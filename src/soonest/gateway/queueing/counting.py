@@ -19,8 +19,6 @@ class PromptTokens:
 
     def __init__(self) -> None:
         self.characters_a_token = float(CHARACTERS_A_TOKEN)
-        self.error = 0.0
-        """Running mean of the absolute error, as a share of the real count."""
         self._learned = 0
 
     def estimate(self, prompt: Prompt) -> int:
@@ -30,13 +28,12 @@ class PromptTokens:
         template = TEMPLATE * len(prompt.messages)
         return max(1, round(characters(prompt) / self.characters_a_token + template))
 
-    def learn(self, prompt: Prompt, estimated: int, tokens: int) -> None:
+    def learn(self, prompt: Prompt, tokens: int) -> None:
         """The engine counted so many; the first answers count more, so that the prior is soon forgotten."""
         if tokens < 1:
             return
         self._learned += 1
         weight = max(WEIGHT, 1 / (self._learned + 1))
-        self.error += max(WEIGHT, 1 / self._learned) * (abs(estimated - tokens) / tokens - self.error)
         text = tokens - TEMPLATE * len(prompt.messages)
         if text > 0 and (length := characters(prompt)) > 0:
             seen = min(max(length / text, 0.1), 100.0)

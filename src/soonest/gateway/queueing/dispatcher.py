@@ -12,7 +12,7 @@ from soonest.gateway.queueing.overtakes import Overtakes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from soonest.core import Policy, Request
+    from soonest.core import Policy, Rank, Request
 
 GIVES = frozenset({Need.EVICT})
 """The engine behind a gateway evicts by its own order; a gateway itself never ends an attempt."""
@@ -113,11 +113,6 @@ class Dispatcher:
         self._admissions = 0
         self._overtakes = Overtakes()
 
-    @property
-    def running(self) -> int:
-        """Choices in flight."""
-        return sum(place.in_flight for place in self.places)
-
     def enter(self, request: Request, choices: int = 1, *, streams: bool = True) -> Ticket:
         """Let a request wait; it counts from the next `admit` on.
 
@@ -192,6 +187,14 @@ class Dispatcher:
         self._stop(ticket)
         ticket.entry.generated = 0
         self._wait(ticket)
+
+    def rank(self, ticket: Ticket) -> Rank:
+        """What the policy says of it; an answer of unknown length is expected to take the mean."""
+        entry = ticket.entry
+        if not (entry.request.forecast.known or self.policy.ranks_unknown):
+            mean = self.queue.mean_tokens
+            entry = replace(entry, expected=mean, estimate=max(1, round(mean)))
+        return self.policy.rank(entry)
 
     @property
     def drain_seconds(self) -> float:

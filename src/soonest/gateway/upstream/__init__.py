@@ -6,7 +6,6 @@ from soonest.gateway.upstream.dialects import DIALECTS, Dialect
 from soonest.gateway.upstream.engine import Engine
 from soonest.gateway.upstream.headers import request_headers, response_headers
 from soonest.gateway.upstream.metrics import EngineState
-from soonest.gateway.upstream.watch import watch
 
 __all__ = [
     "BROKEN",
@@ -20,5 +19,4 @@ __all__ = [
     "EngineTimeoutError",
     "request_headers",
     "response_headers",
-    "watch",
 ]

@@ -1,4 +1,4 @@
-"""One engine: asked through its breaker, watched through its metrics."""
+"""One engine: asked through its breaker, looked at through its metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from soonest.gateway.upstream.client import BROKEN, EngineError
 from soonest.gateway.upstream.dialects import OPENAI, Dialect, by_metrics, by_owner
 from soonest.gateway.upstream.headers import request_headers
 from soonest.gateway.upstream.metrics import EngineState, state_of
-from soonest.gateway.upstream.watch import look, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -58,13 +57,11 @@ class Engine:
         self.breaker = breaker or Breaker()
         self.models: tuple[str, ...] = ()  # as it said when it was first asked
         self.last: EngineState | None = None
-        self.read_at = -float("inf")  # when `last` was read, on the clock
         self._known = dialect is not None
         self._client = client
         self._clock = clock
         self._own = [(b"authorization", b"Bearer " + key.encode())] if key else []
         self._urls: dict[str, URL] = {}
-        self._watching: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"Engine({self.root!r}, {self.dialect.name})"
@@ -74,21 +71,16 @@ class Engine:
         """Whether requests may be sent to it."""
         return not self.breaker.open
 
-    async def open(self, interval: float = 1.0, changed: Callable[[Engine], None] | None = None) -> None:
-        """Find out what it is, take a first look, and look after it every `interval` seconds; see `watch`."""
-        await look(self, self._clock)
-        self._watching = asyncio.create_task(watch(self, interval, changed, self._clock))
-
-    async def close(self) -> None:
-        """Stop looking after it; its connections are the client's."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
-
-    def age(self) -> float:
-        """Seconds since its state was read; infinite if it never was."""
-        return self._clock() - self.read_at
+    async def look(self) -> None:
+        """Look at its state while it serves, and at its health while it is taken out and a probe is due."""
+        breaker = self.breaker
+        if breaker.open:
+            if breaker.wait(self._clock()) <= 0:
+                breaker.probed(self._clock(), well=await self.probe())
+            return
+        await self.detect()
+        if await self.state() is None and not await self.probe():
+            breaker.failed(self._clock())
 
     async def request(
         self,
@@ -140,7 +132,6 @@ class Engine:
         if page is None:
             return None
         self.last = state_of(page.decode("utf-8", "replace"), self.dialect)
-        self.read_at = self._clock()
         return self.last
 
     async def tokenize(self, body: Mapping[str, Any], timeout: float = OWN_TIMEOUT) -> int | None:  # noqa: ASYNC109

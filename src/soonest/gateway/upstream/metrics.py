@@ -30,11 +30,6 @@ class EngineState:
     slots: int | None = None  # most requests that run together
     evictions: int | None = None  # since the engine started
 
-    @property
-    def capacity(self) -> int | None:
-        """Tokens that the KV cache takes."""
-        return None if self.blocks is None or self.block_size is None else self.blocks * self.block_size
-
 
 def state_of(text: str, dialect: Dialect) -> EngineState:
     """Read a page in Prometheus' text format."""

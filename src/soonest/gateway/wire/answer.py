@@ -20,7 +20,6 @@ class Answer(NamedTuple):
 
     usage: Usage | None
     finish: str | None
-    choices: int
 
 
 def read_answer(raw: bytes) -> Answer:
@@ -28,11 +27,8 @@ def read_answer(raw: bytes) -> Answer:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return Answer(None, None, 0)
-    if not isinstance(body, dict):
-        return Answer(None, None, 0)
-    choices = choices_of(body)
-    return Answer(usage_of(body), finish_of(choices), len(choices))
+        return Answer(None, None)
+    return Answer(usage_of(body), finish_of(choices_of(body))) if isinstance(body, dict) else Answer(None, None)
 
 
 def choices_of(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ Found = TypeVar("Found")
 REPRODUCTIONS = {
     "ssjf": "SSJF, shortest forecast first (Qiu et al., 2024, arXiv:2404.08509)",
     "map": "When it helps: load, bursts, slots, memory, lengths and forecast quality (ours)",
+    "beyond": "Beyond the papers: the policy least_area, and pacing (ours)",
 }
 """What can be run again, by the name of its module here, which has a function `reproduce`: a `Reproduction`."""
 QUICK = 0.1

@@ -1,4 +1,4 @@
-"""A middleware behind ours, in vLLM's own server: it writes down each body that reaches vLLM."""
+"""A middleware behind ours, in vLLM's own server: it writes down each body before vLLM reads it."""
 
 import os
 from pathlib import Path
@@ -17,11 +17,11 @@ class Seen:
             nonlocal body
             message = await receive()
             body += message.get("body", b"")
+            if message["type"] == "http.request" and not message.get("more_body"):
+                written(body)
             return message
 
         await self.app(scope, passed, send)
-        if body:
-            written(body)
 
 
 def written(body):

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 READY_SECONDS = 600
 COMMAND = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
@@ -28,6 +29,14 @@ def environment(**more):
     }
 
 
+@dataclass(frozen=True)
+class Server:
+    """One that runs."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
 def server(model, log, *flags, **variables):
     """A server that is ready; its output goes to a file."""
@@ -42,7 +51,7 @@ def server(model, log, *flags, **variables):
         try:
             url = f"http://127.0.0.1:{port}"
             wait(url, process, log)
-            yield url
+            yield Server(url, process.pid)
         finally:
             stop(process)
 

@@ -16,7 +16,7 @@ def engine(llama, tmp_path_factory):
     """vLLM as it is, with `--scheduling-policy priority`."""
     log = tmp_path_factory.mktemp("log") / "vllm.log"
     with server(llama, log, "--scheduling-policy", "priority") as found:
-        yield found
+        yield found.url
 
 
 def test_priority_mode_orders_an_engine_that_we_cannot_enter(engine, tmp_path):

@@ -12,6 +12,8 @@ from tests.vllm import seen
 from tests.vllm.servers import COMMAND, SMALL, environment, metrics, server
 from tests.vllm.waves import ANSWER, STORY, ask, history, order
 
+from soonest.engines.vllm.metrics import folder_of
+
 INNER = ("--middleware", "tests.vllm.seen.Seen")
 FLAGS = ("--scheduler-cls", "soonest.engines.vllm.Scheduler", "--middleware", "soonest.engines.vllm.FrontEnd")
 
@@ -32,7 +34,9 @@ def url(llama, predictor, bodies, tmp_path_factory):
     log = tmp_path_factory.mktemp("log") / "vllm.log"
     variables = {"SOONEST_VLLM_POLICY": "shortest", "SOONEST_VLLM_PREDICTOR": str(predictor)}
     with server(llama, log, *INNER, *FLAGS, **variables, **{seen.VARIABLE: str(bodies)}) as found:
-        yield found
+        yield found.url
+        assert folder_of(found.pid).is_dir()
+    assert not folder_of(found.pid).exists()  # the metrics' pages go with the server
 
 
 @pytest.fixture

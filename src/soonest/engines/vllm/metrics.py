@@ -66,7 +66,7 @@ def shared_board(rank: int) -> tuple[Board, Path | None]:
     folder = folder_of(parent.pid)
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        if not _ours(folder):
             raise PermissionError(f"{folder} is somebody else's")
         path = folder / str(rank)
         path.unlink(missing_ok=True)
@@ -90,12 +90,24 @@ def remove(path: Path | None) -> None:
         return
 
 
+def sweep(process: int) -> None:
+    """Take away what the schedulers of this front end left: vLLM may kill them before they do."""
+    for path in _files_of(process):
+        remove(path)
+
+
 def boards_of(process: int) -> Iterator[tuple[str, dict[str, int]]]:
     """The boards of this front end's schedulers, by rank."""
-    folder = folder_of(process)
-    if not folder.is_dir() or folder.stat().st_uid != os.getuid():
-        return
-    for path in sorted(folder.iterdir()):
+    for path in _files_of(process):
         page = path.read_bytes()
         if len(page) == PAGE:
             yield path.name, Board(bytearray(page)).values()
+
+
+def _files_of(process: int) -> list[Path]:
+    folder = folder_of(process)
+    return sorted(folder.iterdir()) if _ours(folder) else []
+
+
+def _ours(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.getuid()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily
 
-from soonest.engines.vllm.metrics import COUNTERS, boards_of
+from soonest.engines.vllm.metrics import COUNTERS, boards_of, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 class Boards:
     """What the schedulers of this front end have counted, for vLLM's `/metrics`."""
+
+    def __init__(self) -> None:
+        atexit.register(sweep, os.getpid())
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         """One counter a name, one sample a scheduler."""

@@ -187,10 +187,7 @@ def test_first_come_first_served_admits_in_arrival_order(backend):
 
 
 @each_backend
-@pytest.mark.parametrize(
-    "words",
-    ["shortest", "response_ratio", "aging", "longest", "gittins", "trail(1)", "aging(response_ratio, rate=3)"],
-)
+@pytest.mark.parametrize("words", ["shortest", "response_ratio", "aging", "longest", "aging(response_ratio, rate=3)"])
 def test_with_no_forecast_at_all_order_is_arrival_order(words, backend):
     def law(case, result):
         fcfs = case[0], policy("fcfs"), case[2]
@@ -198,6 +195,16 @@ def test_with_no_forecast_at_all_order_is_arrival_order(words, backend):
 
     jobs = workloads(beliefs=unknown)
     check_on(backend, cases(policies=(words,), jobs=jobs), law, settings(PROFILE, max_examples=40))
+
+
+@pytest.mark.parametrize("words", ["gittins", "trail(1)"])
+def test_with_no_forecast_at_all_nobody_takes_a_place(words):
+    def law(case, result):
+        assert columns(result) == columns(simulate(case.workload, policy("fcfs"), case.options))
+
+    jobs = workloads(beliefs=unknown)
+    slots = st.builds(Rules, slots=st.integers(1, 4), restart=st.booleans())
+    check_on("python", cases(rules=slots, policies=(words,), jobs=jobs), law)
 
 
 @each_backend

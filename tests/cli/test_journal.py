@@ -158,4 +158,4 @@ def test_a_gateway_learns_from_a_replay_what_its_policy_saves(tmp_path):
     savings = Savings(str(tmp_path / "true.db"))
     asyncio.run(savings.look())
     assert savings.saved is not None
-    assert savings.saved.seconds == 0
+    assert savings.saved.seconds_a_request == 0

@@ -96,6 +96,7 @@ def sim(
     if paces > 1 or (paces and arrivals == "burst"):
         raise SimulationError("give one of --load, --rate and --speedup, and none with --arrivals burst")
     replay = None
+    weights = None if tenant_weights is None else numbers(tenant_weights.split(","), "=", "--tenant-weights")
     if journal is not None:
         replay = asked.replay(
             journal, since, until, requests, model, {"trace": trace != "sample", "lengths": lengths, "prompts": prompts}
@@ -104,7 +105,7 @@ def sim(
         slots, engines, memory = slots or replay.slots, engines or replay.engines, memory or replay.memory
         overdue_after = replay.overdue_after if overdue_after is None else overdue_after
         overdue_every = replay.overdue_every if overdue_every is None else overdue_every
-        tenant_weights = replay.weights if tenant_weights is None else tenant_weights
+        weights = replay.weights if weights is None else weights
     elif trace == "sample" and rules == "vllm" and slots is memory is None:
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
     named = asked.predictors(predictor)
@@ -145,7 +146,7 @@ def sim(
         seed=seed,
         overdue_after=overdue_after,
         overdue_every=8 if overdue_every is None else overdue_every,
-        weights=None if tenant_weights is None else numbers(tenant_weights.split(","), "=", "--tenant-weights"),
+        weights=weights,
         prefix_blocks=prefix_blocks,
     )
     scenario = Scenario(

@@ -11,7 +11,7 @@ import numpy as np
 
 from soonest.core import JournalError
 from soonest.core.errors import SoonestError
-from soonest.data.journal import trace_of
+from soonest.data.journal import trace_of, weights_in
 from soonest.data.journal.replayed import calls_of
 from soonest.policies import policy
 from soonest.sim.forecasts import Beliefs
@@ -142,10 +142,10 @@ class Replay:
         return None if self.overdue_after is None else self._noted("overdue_every") or None
 
     @property
-    def weights(self) -> str | None:
-        """The tenants' weights, as `--tenant-weights` takes them, where tenants shared and there were several."""
-        several = len({row.tenant for row in self.rows}) > 1
-        return self.notes.get("tenant_weights") or None if several else None
+    def weights(self) -> dict[str, float] | None:
+        """The tenants' weights, where tenants shared and there were several. Raises JournalError."""
+        several, note = len({row.tenant for row in self.rows}) > 1, self.notes.get("tenant_weights")
+        return weights_in(note) if several and note is not None else None
 
     @cached_property
     def mean_jct(self) -> float:

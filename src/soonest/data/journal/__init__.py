@@ -3,5 +3,16 @@
 from soonest.data.journal.reading import read_journal, read_notes
 from soonest.data.journal.replayed import examples_of, trace_of
 from soonest.data.journal.row import COLUMNS, UNFINISHED, Row
+from soonest.data.journal.weights import noted_weights, weights_in
 
-__all__ = ["COLUMNS", "UNFINISHED", "Row", "examples_of", "read_journal", "read_notes", "trace_of"]
+__all__ = [
+    "COLUMNS",
+    "UNFINISHED",
+    "Row",
+    "examples_of",
+    "noted_weights",
+    "read_journal",
+    "read_notes",
+    "trace_of",
+    "weights_in",
+]

@@ -177,12 +177,11 @@ def serve(
     `soonest serve Qwen/Qwen3-0.6B --policy a_min --slots 16`
     """
     from soonest.gateway.access import Access
-    from soonest.gateway.gateway import check
     from soonest.gateway.journal import journal as open_journal
     from soonest.gateway.journal.savings import Savings
     from soonest.gateway.observe import RequestLog, write_lines
     from soonest.gateway.serve import serve as serve_gateway
-    from soonest.gateway.settings import Settings, SettingsError
+    from soonest.gateway.settings import Settings, SettingsError, check
     from soonest.policies import policy as named
     from soonest.serving import run
 

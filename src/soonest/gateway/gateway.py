@@ -11,20 +11,19 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from soonest import __version__
-from soonest.core import PolicyError
 from soonest.core.policy import reserves_estimate
 from soonest.gateway.access import KeysError
 from soonest.gateway.backend import Backend
+from soonest.gateway.notes import note
 from soonest.gateway.observe.series import OTHER
 from soonest.gateway.queueing import Dispatcher, Forecasting, PromptTokens
-from soonest.gateway.settings import SettingsError
+from soonest.gateway.settings import check
 from soonest.gateway.upstream import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from soonest.core import Policy, Prompt, Request
+    from soonest.core import Policy, Request
     from soonest.gateway.access import Access
     from soonest.gateway.journal import Journal
     from soonest.gateway.journal.savings import Savings
@@ -50,8 +49,7 @@ class Gateway:
     start calls it.
 
     Raises:
-        PolicyError: the policy needs what a gateway cannot give, or its order changes while requests wait and the mode
-            is `priority`.
+        PolicyError: the policy needs what a gateway cannot give, or what the mode cannot.
     """
 
     def __init__(
@@ -75,12 +73,8 @@ class Gateway:
         self.metrics, self.lines, self.journal, self.traces, self.savings = metrics, lines, journal, traces, savings
         self.restarts = restarts
         self.strict = journal is not None and journal.strict
+        check(settings, policy)
         gate = settings.mode == "gate"
-        if not gate and not static(policy):
-            raise PolicyError(
-                f"policy {policy.name!r} reorders while requests wait, which an engine's priority field cannot say: "
-                "use --mode gate, or a policy such as shortest"
-            )
         learns = gate and settings.in_flight is None
         self.client = client
         engines = [Engine(url, client, key=access.engine_key or "", clock=self.now) for url in settings.engines]
@@ -125,30 +119,8 @@ class Gateway:
             self._tasks.append(asyncio.create_task(self.savings.run()))
 
     def _note(self) -> None:
-        """Tell the journal what a replay needs to know of this run."""
-        journal, settings = self.journal, self.settings
-        if journal is None:
-            return
-        facts: dict[str, object] = {
-            "version": __version__,
-            "policy": settings.policy,
-            "mode": settings.mode,
-            "overdue_every": settings.overdue_every,
-        }
-        if settings.overdue_after is not None:
-            facts["overdue_after"] = settings.overdue_after
-        if self.access.weights:
-            facts["tenant_weights"] = ",".join(f"{name}={weight:g}" for name, weight in self.access.weights.items())
-        for backend in self.backends.values():
-            state = backend.engine.last
-            if state is not None:
-                told = {"engine_slots": state.slots, "blocks": state.blocks, "block_size": state.block_size}
-                facts |= {name: number for name, number in told.items() if number}
-            backend.noted = backend.place.limit
-            if backend.noted is not None:
-                facts["in_flight"] = backend.noted
-        for name, value in facts.items():
-            journal.note(name, value)
+        if self.journal is not None:
+            note(self.journal, self)
 
     async def stop(self) -> None:
         """Let go of the engines, the predictor and the journal; no request may live any more."""
@@ -258,6 +230,7 @@ class Gateway:
             log.error("%s; the keys stay as they were", error)  # noqa: TRY400 - the message says all
         else:
             log.info("read the key file again")
+            self._note()
 
     def wake(self) -> None:
         """Let those start who may, once all that happens now has happened."""
@@ -281,17 +254,12 @@ class Gateway:
         """Whether engines are asked how long a prompt is: where memory depends on it."""
         return self._reserves and self.settings.tokenize
 
-    def prompt_estimate(self, prompt: Prompt, fields: Mapping[str, Any]) -> int:
-        """Tokens of a prompt, without asking an engine."""
-        ids = fields.get("prompt")
-        if isinstance(ids, list) and ids and all(type(token) is int for token in ids):
-            return len(ids)
-        return self.counting.estimate(prompt)
-
     async def prompt_tokens(self, fields: Mapping[str, Any]) -> int | None:
-        """Tokens of a prompt as an engine counts them, if one does."""
+        """Tokens of a prompt as an engine counts them, if one does within the time that a forecast may take."""
+        end = self.now() + self.settings.forecast_budget
         for backend in self.backends.values():
-            if backend.place.up and (counted := await backend.engine.tokenize(fields)) is not None:
+            left = end - self.now()
+            if backend.place.up and left > 0 and (counted := await backend.engine.tokenize(fields, left)) is not None:
                 return counted
         return None
 
@@ -327,17 +295,3 @@ class Gateway:
                 if life.ticket is not None and life.ticket.place is not None:
                     generated[life.key] = life.ticket.entry.generated
             self.forecasting.running(generated)
-
-
-def static(policy: Policy) -> bool:
-    """Whether its order never changes while requests wait: all ranks move alike."""
-    numbers = policy.numbers
-    return numbers is not None and all(row.ratio == 0 and row.age == numbers[0].age for row in numbers)
-
-
-def check(settings: Settings, policy: Policy) -> None:
-    """Refuse, before anything starts, what cannot work together."""
-    if settings.mode == "priority" and reserves_estimate(policy):
-        raise SettingsError(
-            f"policy {policy.name!r} reserves memory, which an engine's priority field cannot say: use --mode gate"
-        )

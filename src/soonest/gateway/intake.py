@@ -104,6 +104,12 @@ def choices_of(fields: Mapping[str, Any]) -> int:
     return min(n * (len(prompts) if several and prompts else 1), MOST_CHOICES)
 
 
+def token_ids_of(fields: Mapping[str, Any]) -> int | None:
+    """How many tokens a prompt has that came as token ids; nothing for any other."""
+    ids = fields.get("prompt")
+    return len(ids) if isinstance(ids, list) and ids and all(type(token) is int for token in ids) else None
+
+
 def hint_of(fields: Mapping[str, Any]) -> Forecast | None:
     """The forecast that the client brings, if it does. Raises ForecastError for one that is none."""
     for name in HINT_FIELDS:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from soonest.core import PolicyError
 from soonest.core.errors import SoonestError
+from soonest.core.policy import reserves_estimate
+
+if TYPE_CHECKING:
+    from soonest.core import Policy
 
 Mode = Literal["gate", "priority"]
 
@@ -81,3 +86,28 @@ class Settings:
                 raise SettingsError(f"{flag} must be seconds above 0, got {seconds}")
         if self.most_waiting < 1 or self.body_limit < 1:
             raise SettingsError("--max-waiting and --body-limit must be at least 1")
+
+
+def check(settings: Settings, policy: Policy) -> None:
+    """Refuse a policy that the mode is nothing for.
+
+    Raises:
+        PolicyError: an engine's priority field cannot say what the policy asks for.
+    """
+    if settings.mode == "gate":
+        return
+    if reserves_estimate(policy):
+        raise PolicyError(
+            f"policy {policy.name!r} reserves memory, which an engine's priority field cannot say: use --mode gate"
+        )
+    if not static(policy):
+        raise PolicyError(
+            f"policy {policy.name!r} reorders while requests wait, which an engine's priority field cannot say: "
+            "use --mode gate, or a policy such as shortest"
+        )
+
+
+def static(policy: Policy) -> bool:
+    """Whether its order never changes while requests wait: all ranks move alike."""
+    numbers = policy.numbers
+    return numbers is not None and all(row.ratio == 0 and row.age == numbers[0].age for row in numbers)

@@ -17,10 +17,6 @@ def test_the_ratio_is_learned(ratio, seed):
     assert abs(counts.estimate(prompt) - (1000 / ratio + 4)) <= 0.1 * (1000 / ratio + 4)
 
 
-def test_what_was_counted_is_not_estimated():
-    assert PromptTokens().estimate(Prompt.of("x" * 999, prompt_tokens=3)) == 3
-
-
 @given(st.integers(0, 10), st.integers(-5, 10))
 def test_odd_reports_break_nothing(length, tokens):
     counts = PromptTokens()

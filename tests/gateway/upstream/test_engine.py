@@ -4,7 +4,19 @@ import asyncio
 import hashlib
 
 import pytest
-from tests.gateway.upstream.talk import HEADERS, answered, body, canned, looking, opened, talk, until
+from tests.gateway.upstream.talk import (
+    HEADERS,
+    answered,
+    body,
+    canned,
+    looking,
+    opened,
+    read_request,
+    reply,
+    server,
+    talk,
+    until,
+)
 
 from soonest.gateway.upstream import DIALECTS, Breaker, Engine, EngineError, EngineState
 
@@ -157,6 +169,30 @@ def test_llama_cpp_makes_a_prompt_of_messages_first():
     count, asked = asyncio.run(run())
     assert count == 3
     assert asked[1][1] == {"content": "<user>hi", "add_special": True}
+
+
+def test_both_questions_to_llama_cpp_share_the_time():
+    async def handle(reader, writer):
+        while True:
+            await read_request(reader)
+            await asyncio.sleep(0.3)
+            writer.write(reply(b'{"prompt":"x","tokens":[1]}'))
+
+    async def run():
+        async with server(handle) as url, opened() as client:
+            engine = Engine(url, client, DIALECTS["llamacpp"])
+            return [await engine.tokenize({"messages": [{"content": "hi"}]}, timeout=t) for t in (0.5, 2.0)]
+
+    assert asyncio.run(run()) == [None, 1]
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 41, True, 2.0])
+def test_a_count_that_is_none_is_not_told(count):
+    async def run():
+        async with canned({"/tokenize": {"count": count}}) as url, opened() as client:
+            return await Engine(url, client, DIALECTS["vllm"]).tokenize({"prompt": "x"})
+
+    assert asyncio.run(run()) is None
 
 
 @pytest.mark.parametrize(

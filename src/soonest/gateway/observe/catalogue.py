@@ -91,7 +91,9 @@ METRICS: Mapping[str, Meaning] = MappingProxyType(
             "Share of the last 1,000 finished answers with a promised interval that lay inside it.",
         ),
         "soonest_forecast_fallbacks_total": _counter(
-            (*MODEL, "reason"), "Requests served without a forecast, as unknown, by reason."
+            (*MODEL, "reason"),
+            "Requests served without a forecast, as unknown, by reason; or, for the reason tokenize, with an estimate"
+            " of their prompt tokens.",
         ),
         "soonest_prompt_estimate_error_ratio": _histogram(
             buckets.RATIO, "Distance between the estimated and the actual prompt tokens, as a share of the actual."

@@ -23,8 +23,6 @@ class PromptTokens:
 
     def estimate(self, prompt: Prompt) -> int:
         """Tokens, at least 1."""
-        if prompt.prompt_tokens is not None:
-            return prompt.prompt_tokens
         template = TEMPLATE * len(prompt.messages)
         return max(1, round(characters(prompt) / self.characters_a_token + template))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from yarl import URL
 
+from soonest.core.forecast import MAX_TOKENS
 from soonest.gateway.upstream.breaker import Breaker
 from soonest.gateway.upstream.client import BROKEN, EngineError
 from soonest.gateway.upstream.dialects import OPENAI, Dialect, by_metrics, by_owner
@@ -136,7 +137,7 @@ class Engine:
 
     async def tokenize(self, body: Mapping[str, Any], timeout: float = OWN_TIMEOUT) -> int | None:  # noqa: ASYNC109
         """Prompt tokens of a request's body as the engine counts them; none where it cannot say within `timeout`."""
-        dialect = self.dialect
+        dialect, end = self.dialect, self._clock() + timeout
         asked = {name: body[name] for name in TOKENIZED if name in body}
         if not dialect.tokenize or not asked.keys() & {"prompt", "messages"}:
             return None
@@ -147,9 +148,11 @@ class Engine:
             return None
         if dialect.template:
             asked = {"content": asked["prompt"], "add_special": True}
-        answer = await self._ask("POST", dialect.tokenize, asked, timeout)
+        answer = await self._ask("POST", dialect.tokenize, asked, end - self._clock())
         count, tokens = _member(answer, "count"), _member(answer, "tokens")
-        return count if isinstance(count, int) else len(tokens) if isinstance(tokens, list) else None
+        if type(count) is int and 0 <= count <= MAX_TOKENS:
+            return count
+        return len(tokens) if isinstance(tokens, list) else None
 
     async def detect(self) -> None:
         """Find out which kind it is, by its models' owner, then by its metrics; asked again while it is silent."""

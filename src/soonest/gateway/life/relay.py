@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from soonest.gateway.backend import Backend
-    from soonest.gateway.life import Life
+    from soonest.gateway.life.life import Life
     from soonest.gateway.wire import Usage
 
 OVERLOADED: Final = frozenset({502, 503})

@@ -1,44 +1,34 @@
-"""The life of one scheduled request: read, forecast, wait, run, record."""
+"""The life of one scheduled request: asked, it waits, runs, and is recorded."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-import time
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from soonest.core import Forecast, ForecastError, Outcome, Prompt, Record, Request
-from soonest.gateway.intake import Gone, Refused, choices_of, hint_of, let_in, priority_of, read_body, request_id, say
+from soonest.core import Outcome, Record
+from soonest.gateway.intake import Gone, Refused, say
 from soonest.gateway.journal.rows import row_of
+from soonest.gateway.life.asked import Asked
+from soonest.gateway.life.relay import Relay
 from soonest.gateway.observe import Finished
-from soonest.gateway.observe.traces import CHAT, COMPLETION
-from soonest.gateway.queueing import Made, QueueFull
-from soonest.gateway.relay import Relay
-from soonest.gateway.wire import BadBody, failure, read
+from soonest.gateway.queueing import QueueFull
+from soonest.gateway.wire import failure
 from soonest.serving import LEAVING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from soonest.gateway.access import Caller
     from soonest.gateway.backend import Backend
     from soonest.gateway.gateway import Gateway
-    from soonest.gateway.observe import Series, Trace
     from soonest.gateway.queueing import Ticket
     from soonest.serving import Connection
 
 NAN: Final = math.nan
 MOST_ATTEMPTS: Final = 3
-MOST_HELD: Final = 1 << 30
-"""Bytes of bodies that wait or run, all together."""
-LONGEST_NAME: Final = 128
 log = logging.getLogger("soonest.gateway")
-NOTHING: Final = Made(Forecast.unknown(1), 0.0)
-NOBODY: Final = Request("", 0.0, 0)
-SILENCE: Final = Prompt(())
 
 
 @dataclass(slots=True)
@@ -54,35 +44,25 @@ class Said:
 UNSAID: Final = Said()
 
 
-class Life:
-    """One request to a scheduled path, as an ASGI call. `id` is its client's word, `key` is unlike any other's.
+class Life(Asked):
+    """One request to a scheduled path, as an ASGI call.
 
     It owns what the request holds, a caller's place, a place in the queue or at an engine, and gives each back exactly
-    once, in `_end`, however the request ends.
+    once, however the request ends.
     """
 
-    raw = b""
-    fields: Mapping[str, Any] = MappingProxyType({})
-    prompt, made, request = SILENCE, NOTHING, NOBODY
-    choices, hinted = 1, False
-    caller: Caller | None = None
     ticket: Ticket | None = None
     backend: Backend | None = None
-    trace: Trace | None = None
     said = UNSAID
     admitted = first_token = last_token = NAN
     outcome = Outcome.REJECTED
     status, begun = 0, False
-    _series: Series | None = None
     _task: asyncio.Task[Any] | None = None
     _watching: asyncio.Task[None] | None = None
-    _gone, _held = False, 0
+    _gone = False
 
     def __init__(self, gateway: Gateway, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
-        self.gateway, self.scope, self.receive, self.send = gateway, scope, receive, send
-        self.arrival, self.wall = gateway.now(), time.time()
-        self.key = gateway.new_id()
-        self.id = request_id(scope) or self.key
+        super().__init__(gateway, scope, receive, send)
         self._connection: Connection | None = scope["extensions"].get(LEAVING) if "extensions" in scope else None
         self._may_wait = gateway.settings.longest_wait
 
@@ -90,7 +70,7 @@ class Life:
         """From the first byte to the last; never raises but for a cancellation from outside."""
         self._task = asyncio.current_task()
         try:
-            await self._ask()
+            await self.ask()
             await self._serve()
         except Refused as refused:
             self.series.rejected(refused.reason)
@@ -111,69 +91,6 @@ class Life:
             self.outcome = Outcome.CANCELLED
         finally:
             self._end()
-
-    @property
-    def series(self) -> Series:
-        """The metrics of the model that was asked for."""
-        return self._series or self.gateway.series(self.prompt.model)
-
-    @property
-    def streams(self) -> bool:
-        """Whether the client asked for a stream."""
-        return self.fields.get("stream") is True
-
-    async def _ask(self) -> None:
-        """Read the body, let the caller in, and make a forecast."""
-        gateway = self.gateway
-        caller = self.caller = let_in(gateway, self.scope, self.arrival)
-        self.raw = await read_body(gateway, self.scope, self.receive)
-        if gateway.held_bytes + len(self.raw) > MOST_HELD:
-            raise Refused(failure(429, "the queue is full", retry_after=gateway.retry_seconds), "queue_bytes")
-        self._held = len(self.raw)
-        gateway.held_bytes += self._held
-        try:
-            self.fields = read(self.raw)
-        except BadBody as error:
-            raise Refused(failure(400, str(error)), "body") from None
-        prompt = Prompt.from_body(self.fields, id=self.key, tenant=caller.tenant)
-        if len(prompt.model) > LONGEST_NAME:
-            prompt = replace(prompt, model=prompt.model[:LONGEST_NAME])
-        self.prompt, self._series = prompt, gateway.series(prompt.model)
-        if gateway.traces is not None:
-            operation = CHAT if "messages" in self.fields else COMPLETION
-            self.trace = gateway.traces.begin(operation, prompt.model, self.scope["headers"], self.id)
-        forecasting, hint = gateway.forecasting, self._hint()
-        if hint is None:
-            made = forecasting.at_once(prompt) if forecasting.quick else await forecasting.ask(prompt)
-            self._series.forecast_made(made.seconds)
-            if made.fallback:
-                self._series.fallback(made.fallback)
-            self.made = made
-        tokens = gateway.prompt_estimate(prompt, self.fields)
-        if gateway.tokenizes:
-            tokens = await gateway.prompt_tokens(self.fields) or tokens
-        self.choices = choices_of(self.fields)
-        self.request = Request(
-            id=self.key,
-            arrival=self.arrival,
-            prompt_tokens=tokens,
-            max_tokens=prompt.max_tokens,
-            priority=caller.priority(priority_of(self.fields)),
-            tenant=prompt.tenant,
-            model=prompt.model,
-            forecast=self.made.forecast,
-        )
-
-    def _hint(self) -> Forecast | None:
-        """What the client itself says of its answer; it goes before what a predictor says."""
-        try:
-            hint = hint_of(self.fields)
-        except ForecastError:
-            self.series.fallback("hint")
-            return None
-        if hint is not None:
-            self.hinted, self.made = True, Made(hint, 0.0)
-        return hint
 
     async def _serve(self) -> None:
         """Wait for a turn, run, and again elsewhere while nothing was said to the client."""
@@ -308,9 +225,7 @@ class Life:
         elif self._watching is not None:
             self._watching.cancel()
         gateway, ticket, now = self.gateway, self.ticket, self.gateway.now()
-        gateway.held_bytes -= self._held
-        if self.caller is not None:
-            gateway.access.leave(self.caller)
+        self.let_go()
         if ticket is not None:
             self.ticket = None
             gateway.dropped(ticket)

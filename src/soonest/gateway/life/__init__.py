@@ -1,0 +1,5 @@
+"""The life of one scheduled request."""
+
+from soonest.gateway.life.life import Life
+
+__all__ = ["Life"]

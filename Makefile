@@ -31,7 +31,7 @@ test-numba: $(OLD)/done  ## Run the kernel's tests with the oldest supported Num
 	$(OLD)/bin/python -m pytest -rs -m "not slow" tests/sim/test_golden.py tests/laws
 
 test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment of its own (4 GB)
-	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile tests/vllm
+	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile --durations=15 tests/vllm
 
 lint: .venv/dev  ## Check style, format and types
 	$(BIN)/ruff check

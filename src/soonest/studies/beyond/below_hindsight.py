@@ -139,7 +139,7 @@ TEXT = (
     ),
     (
         "Pacing pays where the backlog is long against an answer and forecasts are right on average; it costs "
-        "where the backlog is short (2,000 LMSYS-like requests), where prompts spread starts anyway, and ruins [1,"
-        " 1000] for all."
+        "where the backlog is short (2,000 LMSYS-like requests), where prompts spread starts anyway, and with one "
+        "wide interval for all."
     ),
 )

@@ -11,6 +11,9 @@ of its calls with prompts of at most 600 tokens and answers of at most 200. With
    another order in each repetition, all on the same requests, arrivals and forecasts. As many repetitions as end in
    `--minutes`, at least three.
 
+Seconds are those of the engine's one thread on the processor, so other work on the machine matters little; while nobody
+runs the clock leaps to the next arrival.
+
 Forecasts are right up to a log-normal error, as wide as makes Kendall's tau with the truth `--tau`; `oracle` is told
 the truth. The file is written anew after each run, so an interrupted benchmark leaves what there is.
 """

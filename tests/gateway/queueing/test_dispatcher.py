@@ -3,6 +3,7 @@
 import pytest
 
 from soonest.core import Forecast, PolicyError, Request, Rules
+from soonest.core.queue import MAX_IDLE_CLASSES
 from soonest.gateway.queueing import Dispatcher, Place, QueueFull
 from soonest.policies import policy
 
@@ -25,6 +26,14 @@ def test_the_limit_holds_and_frees_with_every_end():
     one.dropped(tickets["x"])
     assert not one.places[0].in_flight
     assert one.drain_seconds == 0
+
+
+def test_who_passes_by_leaves_nothing_behind_whatever_priority_it_asks_for():
+    one = Dispatcher(policy("shortest"), [Place("a", limit=2)], weights={})
+    for number in range(5 * MAX_IDLE_CLASSES):
+        ticket = one.pass_by(request(str(number), priority=number, tenant=str(number)), float(number))
+        one.finished(ticket, 10, float(number))
+    assert len(one.queue._classes) <= MAX_IDLE_CLASSES + 2
 
 
 def test_choices_count_and_more_than_the_limit_count_as_the_limit():

@@ -10,7 +10,7 @@ from soonest.core.errors import QueueError
 from soonest.core.queue.priority_class import PriorityClass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from soonest.core.entry import Entry
     from soonest.core.policy import Policy
@@ -118,8 +118,7 @@ class Queue:
             self._place(entry)
         self._pushed.clear()
         self._refund()
-        if len(self._classes) > 2 * len(self._priorities) + MAX_IDLE_CLASSES:
-            self._classes = {p: self._classes[p] for p in self._priorities}
+        self._forget(self._priorities)
         for waiting in self._classes.values():
             waiting.reorder(now, self.mean_tokens)
 
@@ -157,7 +156,9 @@ class Queue:
         for waiting in self._classes.values():
             waiting.rest()
         self._number(entry)
-        self._class(entry.request.priority).pass_by(entry)
+        waiting = self._class(entry.request.priority)
+        self._forget([entry.request.priority])
+        waiting.pass_by(entry)
         if self.weights is not None:
             self._charges[entry.sequence] = entry.expected
         return True
@@ -221,6 +222,11 @@ class Queue:
             if (waiting := self._classes.get(entry.request.priority)) is not None:
                 waiting.correct(entry, -charge)
         self._evicted.clear()
+
+    def _forget(self, priorities: Sequence[int]) -> None:
+        """Keep the classes of these priorities alone, once too many others are empty."""
+        if len(self._classes) > 2 * len(priorities) + MAX_IDLE_CLASSES:
+            self._classes = {p: self._classes[p] for p in priorities}
 
     def _class(self, priority: int) -> PriorityClass:
         found = self._classes.get(priority)

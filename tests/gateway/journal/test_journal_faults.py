@@ -217,3 +217,48 @@ def test_a_server_that_is_stopped_and_started_again(server, answered):
     assert len(rows) == kept.committed
     assert {row.run for row in rows} == {1}
     assert read_notes(server.url) == {"policy": "fcfs"}
+
+
+def test_what_no_driver_should_raise_ends_no_thread(tmp_path, answered, monkeypatch):
+    write, fails = sqlite.SQLiteStore.write, [RuntimeError("a driver's bug")]
+
+    def failing(store, rows, notes):
+        if fails:
+            raise fails.pop()
+        write(store, rows, notes)
+
+    monkeypatch.setattr(sqlite.SQLiteStore, "write", failing)
+
+    async def go():
+        kept = journal(str(tmp_path / "j.db"), strict=True)
+        first = await asyncio.wait_for(kept.finished(answered(0)), 5)
+        await until(lambda: kept.healthy)
+        second = await asyncio.wait_for(kept.finished(answered(1)), 5)
+        await kept.close()
+        return first, second, kept.committed, kept.lost
+
+    assert asyncio.run(go()) == (False, True, 2, 0)
+
+
+def test_a_commit_that_hangs_withholds_no_answer_for_long(tmp_path, answered, monkeypatch):
+    write = sqlite.SQLiteStore.write
+
+    def hanging(*args):
+        time.sleep(1.0)
+        write(*args)
+
+    monkeypatch.setattr(sqlite.SQLiteStore, "write", hanging)
+    monkeypatch.setattr(sys.modules["soonest.gateway.journal.journal"], "STUCK", 0.2)
+
+    async def go():
+        kept = journal(str(tmp_path / "j.db"), strict=True)
+        began = time.monotonic()
+        said = await kept.finished(answered(0))
+        took = time.monotonic() - began
+        await kept.close()
+        return said, took, kept.committed
+
+    said, took, committed = asyncio.run(go())
+    assert not said
+    assert took < 0.9
+    assert committed == 1

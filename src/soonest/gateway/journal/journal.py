@@ -75,7 +75,6 @@ class Journal:
         self._most = most
         self._window = 0.0 if strict else window
         self._store = store
-        self._failures: tuple[type[Exception], ...] = (*store.failures, JournalError)
         self._notes: dict[str, str] = {}
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._places: dict[str, int] = {}
@@ -124,15 +123,23 @@ class Journal:
         if place < 0:
             place = self._next
             self._next = place + 1
-        future = asyncio.get_running_loop().create_future() if self.strict else None
-        if future is not None and not self.healthy:
-            future.set_result(False)  # nobody is kept waiting for a database that fails
+        future = self._promise() if self.strict else None
         if self._queue.qsize() + self._backlog < self._most and self._closing is None:
             self._queue.put((place, row, None if future is None or future.done() else future))
         else:
             self._refused += 1
             if future is not None and not future.done():
                 future.set_result(False)
+        return future
+
+    def _promise(self) -> asyncio.Future[bool]:
+        """Nobody is kept waiting for a database that fails, nor for long by one that hangs."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        if self.healthy:
+            loop.call_later(STUCK, _set, [future], False)  # noqa: FBT003 - called by the loop
+        else:
+            future.set_result(False)
         return future
 
     def note(self, key: str, value: object) -> None:
@@ -194,7 +201,7 @@ class Journal:
                 store.write(group.rows, group.notes)
         except store.refusals:
             well = self._commit_singly(group)
-        except self._failures as error:
+        except Exception as error:  # noqa: BLE001 - a thread that dies is worse than any of them
             well = self._failed(error)
         else:
             self.committed += group.answers
@@ -225,7 +232,7 @@ class Journal:
                 else:
                     self.committed += ended
                 group.remove(place)
-        except self._failures as error:
+        except Exception as error:  # noqa: BLE001 - as above
             return self._failed(error)
         group.clear()
         return True

@@ -36,7 +36,7 @@ class Running:
                     client,
                     parts.pop("access"),
                     metrics,
-                    RequestLog(),
+                    parts.pop("lines", None) or RequestLog(),
                     **parts,
                 )
                 watch(metrics, gateway)

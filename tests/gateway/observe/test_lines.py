@@ -102,6 +102,17 @@ def test_so_many_lines_a_second_and_one_that_counts_the_rest(written):
     assert len(stream.getvalue().splitlines()) == 1
 
 
+def test_what_was_left_out_is_told_though_nobody_comes_any_more(written):
+    stream, clock = written(as_json=False), iter([0.0, 0.1, 0.9, 1.1, 1.2])
+    lines = RequestLog(most=1, now=lambda: next(clock))
+    assert [lines.wants(str(number)) for number in range(2)] == [True, False]
+    lines.look()
+    assert stream.getvalue() == ""
+    lines.look()
+    lines.look()
+    assert stream.getvalue().count("1 more requests went well") == len(stream.getvalue().splitlines()) == 1
+
+
 def test_nothing_is_written_above_its_level(record, written):
     stream = written("warning")
     assert not RequestLog().wants("r1", failed=True)

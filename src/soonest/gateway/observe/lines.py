@@ -105,15 +105,19 @@ class RequestLog:
             return True
         if self._below < WHOLE and crc32(request_id.encode("utf-8", "surrogatepass")) >= self._below:
             return False
-        second = int(self._now())
-        if second != self._second:
-            self.end()
-            self._second = second
+        self.look()
         if self._written >= self._most:
             self._left_out += 1
             return False
         self._written += 1
         return True
+
+    def look(self) -> None:
+        """Begin the next second, if it is time."""
+        second = int(self._now())
+        if second != self._second:
+            self.end()
+            self._second = second
 
     def end(self) -> None:
         """A second is over: say how many lines were left out in it."""

@@ -122,6 +122,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http=type("Connection", (Connection,), {"patience": patience}),
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",

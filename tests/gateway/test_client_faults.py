@@ -61,6 +61,22 @@ def test_a_client_that_leaves_the_queue_never_reaches_the_engine():
         assert fake.engine.requests[CHAT] == 2
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/echo"])
+def test_a_request_that_the_server_itself_ends_takes_all_with_it(path):
+    """As a server does that waits for nobody at its end."""
+
+    def tasks(name):
+        return [task for task in asyncio.all_tasks() if name in repr(task.get_coro())]
+
+    with fake_engine() as fake, running(fake.url) as gateway:
+        fake.fault = "hang"
+        with connection(gateway.url, chat(2), path):
+            until(lambda: fake.engine.requests[path] == 1)
+            gateway.call(lambda: [task.cancel() for task in tasks("run_asgi")])
+            until(lambda: not gateway.call(lambda: tasks("_pass") + tasks("run_asgi")), 2)
+            until(gateway.idle)
+
+
 def test_a_client_that_stops_reading_is_ended():
     with fake_engine(slots=1) as fake, running(fake.url, in_flight=1, client_timeout=1.0) as gateway:
         slow = connection(gateway.url, chat(100_000, stream=True))

@@ -1,11 +1,15 @@
 """A request's way through the gateway, over real TCP."""
 
 import json
+import time
 
 import pytest
 from tests.fakes.engine import running as fake_engine
 from tests.gateway.clients import asking, chat, events, until
+from tests.gateway.raw import answer
 from tests.gateway.running import running
+
+from soonest.gateway.observe import RequestLog
 
 
 def choices(raw, *, stream):
@@ -51,3 +55,25 @@ def test_the_log_line_of_an_answer_has_its_status(written):
         until(lambda: stream.getvalue().count('"message": "request"') == 2)
     said = map(json.loads, stream.getvalue().splitlines())
     assert [line["status"] for line in said if line["message"] == "request"] == [200, 200]
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_requests_without_a_line_are_counted_in_one_within_seconds_and_at_the_end(written, stops):
+    stream = written()
+    lines = RequestLog(most=1, now=(lambda: 1.0) if stops else time.monotonic)
+    with fake_engine() as fake, running(fake.url, parts={"lines": lines}) as gateway:
+        asking(*[chat(2)] * 5, url=gateway.url)
+        until(gateway.idle)
+        if not stops:
+            until(lambda: "more requests went well" in stream.getvalue(), 4)
+    said = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    left_out = sum(int(message.split()[0]) for message in said if "more requests" in message)
+    assert said.count("request") + left_out == 5
+    assert left_out >= 3
+
+
+def test_a_request_for_another_protocol_is_a_request_like_any_other():
+    with fake_engine() as fake, running(fake.url) as gateway:
+        said = answer(gateway.url, b"GET /v1/models HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket")
+        assert said.startswith(b"HTTP/1.1 200 ")
+        until(gateway.idle)

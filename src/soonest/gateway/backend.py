@@ -39,10 +39,9 @@ class Backend:
 
     async def look(self, *, held_back: bool) -> None:
         """Ask the engine how it is, and adjust to it what is sent there; `held_back`: somebody waits for a place."""
-        await self.engine.look()
+        state = await self.engine.look()
         self.judge()
-        state = self.engine.last
-        if state is None:
+        if state is None:  # old news are no reason to change anything
             return
         if self.reserves and state.blocks and state.block_size:
             self.place.rules = Rules.vllm(blocks=state.blocks, block_size=state.block_size)

@@ -127,6 +127,7 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.lines.end()
         self.forecasting.close()
         await self.client.close()
         if self.journal is not None:
@@ -273,23 +274,24 @@ class Gateway:
     async def _watch(self, backend: Backend) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            try:
-                await self._look(backend)
-            except Exception:  # an engine that answers nonsense is looked at again
-                log.exception("looking at engine %s failed", backend.name)
+            await self._look(backend)
 
     async def _look(self, backend: Backend) -> None:
         """Ask an engine how it is; then there may be room for somebody."""
-        await backend.look(held_back=len(self.dispatcher.queue) > 0)
+        try:
+            await backend.look(held_back=len(self.dispatcher.queue) > 0)
+        except Exception:  # an engine that answers nonsense is looked at again
+            log.exception("looking at engine %s failed", backend.name)
         self._served |= set(backend.engine.models)
         if backend.noteworthy:
             self._note()
         self.wake()
 
     async def _sweep(self) -> None:
-        """Tell the predictor, every so often, how far the running are."""
+        """Tell the predictor, every so often, how far the running are, and the log what it left out."""
         while True:
             await asyncio.sleep(SWEEP_EVERY)
+            self.lines.look()
             generated = {}
             for life in list(self.lives):
                 if life.ticket is not None and life.ticket.place is not None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from soonest.gateway.intake import Gone, Refused, let_in, read_body, request_id, say
-from soonest.gateway.upstream import BROKEN, EngineError, response_headers
+from soonest.gateway.upstream import BROKEN, BadHeader, EngineError, response_headers
 from soonest.gateway.wire import failure
 
 if TYPE_CHECKING:
@@ -37,10 +37,11 @@ class Passing:
             backend = self._backend()
             passing = asyncio.create_task(self._pass(backend, scope, body, name, send))
             leaving = asyncio.create_task(_left(receive))
-            await asyncio.wait((passing, leaving), return_when=asyncio.FIRST_COMPLETED)
-            leaving.cancel()
-            if not passing.done():
-                passing.cancel()
+            try:
+                await asyncio.wait((passing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                leaving.cancel()
+                passing.cancel()  # nothing, if it has ended
             with suppress(asyncio.CancelledError):
                 await passing
         except Refused as refused:
@@ -61,14 +62,13 @@ class Passing:
         return min(up, key=lambda backend: backend.place.in_flight)
 
     async def _pass(self, backend: Backend, scope: Mapping[str, Any], body: bytes, name: str, send: Any) -> None:
-        gateway, engine, begun = self.gateway, backend.engine, False
+        gateway, engine = self.gateway, backend.engine
         headers = gateway.access.forwarded(scope["headers"])
         try:
             response = await engine.request(
                 scope["method"], target(scope), headers, body, request_id=name, judged=False
             )
             try:
-                begun = True
                 said = [pair for pair in response_headers(response) if pair[0] != b"x-request-id"]
                 said.append((b"x-request-id", name.encode()))
                 await send({"type": "http.response.start", "status": response.status, "headers": said})
@@ -76,12 +76,12 @@ class Passing:
                     await send({"type": "http.response.body", "body": data, "more_body": True})
             finally:
                 response.close()
+        except BadHeader as error:
+            raise Refused(failure(400, str(error)), "header") from None
         except EngineError as error:
             log.warning("%s", error)
             raise Refused(failure(502, NO_ANSWER, retry_after=gateway.retry_seconds), "engine_failed") from None
         except BROKEN:
-            if not begun:
-                raise Refused(failure(502, "the engine broke off"), "engine_failed") from None
             return  # the client sees that its answer is not whole
         engine.breaker.succeeded()
         await send({"type": "http.response.body", "body": b""})

@@ -74,12 +74,14 @@ class Settings:
             raise SettingsError(f"--in-flight must be at least 1, got {self.in_flight}")
         if self.mode == "priority" and self.in_flight is not None:
             raise SettingsError("--mode priority forwards at once: it has no --in-flight")
+        silence = {} if self.silence_timeout is None else {"--silence-timeout": self.silence_timeout}
         times = {
             "--max-wait": self.longest_wait,
             "--forecast-budget": self.forecast_budget,
             "--client-timeout": self.client_timeout,
             "--connect-timeout": self.connect_timeout,
             "--drain-timeout": self.drain_timeout,
+            **silence,
         }
         for flag, seconds in times.items():
             if not seconds > 0:

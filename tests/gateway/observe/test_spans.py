@@ -41,3 +41,18 @@ def test_an_answer_of_unknown_length_ranks_as_the_mean(traces):
         until(gateway.idle)
         (span,) = ended()
     assert span["soonest.rank"] == mean
+
+
+def test_who_is_turned_away_at_the_queue_is_rejected_not_failed(traces):
+    made, ended = traces
+    with (
+        fake_engine(step_ms=20, slots=1) as fake,
+        running(fake.url, parts={"traces": made}, in_flight=1, most_waiting=1) as gateway,
+    ):
+        answers = asking(*[chat(20)] * 5, url=gateway.url)
+        until(gateway.idle)
+        spans = ended()
+    turned_away = sum(status == 429 for status, _, _ in answers)
+    assert turned_away
+    assert sum(span["soonest.outcome"] == "rejected" for span in spans) == turned_away
+    assert sum(span["soonest.outcome"] == "finished" for span in spans) == 5 - turned_away

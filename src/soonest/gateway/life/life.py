@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from soonest.gateway.backend import Backend
     from soonest.gateway.gateway import Gateway
     from soonest.gateway.queueing import Ticket
+    from soonest.gateway.wire import Failure
     from soonest.serving import Connection
 
 NAN: Final = math.nan
@@ -74,15 +75,13 @@ class Life(Asked):
             await self._serve()
         except Refused as refused:
             self.series.rejected(refused.reason)
-            self.status = refused.answer.status
-            await say(self.send, refused.answer, self.id)
+            await self._say(refused.answer)
         except Gone:
             self.outcome = Outcome.CANCELLED
         except Exception:
             log.exception("request %s failed", self.id)
             if not self.begun:
-                self.status = 500
-                await say(self.send, failure(500, "the gateway failed at this request"), self.id)
+                await self._say(failure(500, "the gateway failed at this request"))
         except asyncio.CancelledError:
             if not self._gone:
                 raise
@@ -92,16 +91,23 @@ class Life(Asked):
         finally:
             self._end()
 
+    async def _say(self, answer: Failure) -> None:
+        """Tell the client why there is no answer; its place is free before, and it may leave now."""
+        self.status = answer.status
+        self._unwatch()
+        self.unanswered()
+        await say(self.send, answer, self.id)
+
     async def _serve(self) -> None:
         """Wait for a turn, run, and again elsewhere while nothing was said to the client."""
         gateway, request = self.gateway, self.request
-        self.outcome = Outcome.FAILED
         if not gateway.up:
             raise Refused(failure(503, "no engine answers", retry_after=gateway.retry_seconds), "no_engine")
         try:
             self.ticket = gateway.enter(request, self.choices, streams=self.streams)
         except QueueFull as full:
             raise Refused(failure(429, str(full), retry_after=full.retry_after), "queue_full") from None
+        self.outcome = Outcome.FAILED
         self._watch()
         for attempt in range(1, MOST_ATTEMPTS + 1):
             backend = self.backend = gateway.running_at(self.ticket) or await self._turn(self.ticket)
@@ -155,6 +161,14 @@ class Life(Asked):
             pass
         self.leave()
 
+    def _unwatch(self) -> None:
+        """What the client does now changes nothing any more."""
+        self._task = None
+        if self._connection is not None:
+            self._connection.tell(None)
+        elif self._watching is not None:
+            self._watching.cancel()
+
     async def write(self, data: bytes, *, more: bool) -> None:
         """Send a part of the answer."""
         await self.send({"type": "http.response.body", "body": data, "more_body": more})
@@ -184,6 +198,20 @@ class Life(Asked):
             gateway.forecasting.learn(self.prompt, round(said.tokens / self.choices), censored=cut)
         self._observe(now)
         return None if gateway.journal is None else gateway.journal.finished(row_of(self, now), self.key)
+
+    def unanswered(self) -> None:
+        """There is no answer, or no whole one: free its place, if it has one still, and record that."""
+        gateway, ticket = self.gateway, self.ticket
+        if ticket is None:
+            return
+        self.ticket = None
+        gateway.dropped(ticket)
+        now = gateway.now()
+        if self.said.tokens:
+            gateway.forecasting.learn(self.prompt, round(self.said.tokens / self.choices), censored=True)
+        self._observe(now)
+        if gateway.journal is not None and not math.isnan(self.admitted):
+            gateway.journal.finished(row_of(self, now), self.key)
 
     def _observe(self, now: float) -> None:
         """Metrics, the log line and the span."""
@@ -220,19 +248,8 @@ class Life(Asked):
 
     def _end(self) -> None:
         """Give everything back that is still held."""
-        if self._connection is not None:
-            self._connection.tell(None)
-        elif self._watching is not None:
-            self._watching.cancel()
-        gateway, ticket, now = self.gateway, self.ticket, self.gateway.now()
+        self._unwatch()
         self.let_go()
-        if ticket is not None:
-            self.ticket = None
-            gateway.dropped(ticket)
-            if self.said.tokens:
-                gateway.forecasting.learn(self.prompt, round(self.said.tokens / self.choices), censored=True)
-            self._observe(now)
-            if gateway.journal is not None and not math.isnan(self.admitted):
-                gateway.journal.finished(row_of(self, now), self.key)
+        self.unanswered()
         if self.trace is not None:
-            self.trace.end(self._record(now))
+            self.trace.end(self._record(self.gateway.now()))

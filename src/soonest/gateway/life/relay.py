@@ -6,8 +6,9 @@ import logging
 import math
 from typing import TYPE_CHECKING, Final
 
+from soonest.gateway.intake import Refused
 from soonest.gateway.passing import NO_ANSWER, target
-from soonest.gateway.upstream import BROKEN, EngineError, EngineTimeoutError, response_headers
+from soonest.gateway.upstream import BROKEN, BadHeader, EngineError, EngineTimeoutError, response_headers
 from soonest.gateway.wire import Events, Failure, failure, in_stream, read_answer, splice
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Relay:
             response = await engine.request(
                 "POST", target(life.scope), headers, self._body(), request_id=life.id, readable=True
             )
+        except BadHeader as error:
+            raise Refused(failure(400, str(error)), "header") from None
         except EngineError as error:
             log.warning("%s", error)  # its address is not for clients
             said = "the engine took too long to answer" if isinstance(error, EngineTimeoutError) else NO_ANSWER
@@ -106,9 +109,10 @@ class Relay:
                         await self._start(response)
                     await life.write(out, more=True)
         except BROKEN as error:
-            if not told:
-                raise
-            broken = broke_off(error)
+            if not events.done:  # what comes after the answer's end is none of it
+                if not told:
+                    raise
+                broken = broke_off(error)
         tail = held + (b"" if broken else events.end())  # half an event would swallow the error after it
         self._heard(events)
         if not told:
@@ -122,19 +126,30 @@ class Relay:
         if not broken:
             self._learned(events.usage, events.finish)
         if events.failed and not broken:
+            self.life.unanswered()
             return b""  # the engine has told the client
         if broken or not (events.done or events.finish is not None):
             self.life.gateway.failed(self.backend)
+            self.life.unanswered()
             return in_stream(broken or "the engine ended before its answer did", 502)
         self.backend.engine.breaker.succeeded()
         await self._tell()
         return b""
 
     async def _unread(self, response: ClientResponse) -> None:
-        """Hand on a stream that is compressed although nobody asked for it: it teaches nothing."""
+        """Hand on a stream that is compressed although nobody asked for it: it teaches nothing.
+
+        If it breaks off, so does what the client gets: nothing can be added to it.
+        """
         await self._start(response)
-        async for data in response.content.iter_any():
-            await self.life.write(data, more=True)
+        try:
+            async for data in response.content.iter_any():
+                await self.life.write(data, more=True)
+        except BROKEN as error:
+            log.warning("%s", broke_off(error))
+            self.life.gateway.failed(self.backend)
+            return
+        self.backend.engine.breaker.succeeded()
         await self._tell()
         await self.life.write(b"", more=False)
 
@@ -148,6 +163,8 @@ class Relay:
             facts = read_answer(body)
             self._learned(facts.usage, facts.finish)
             await self._tell()
+        else:
+            life.unanswered()
         await self._start(response, (b"content-length", b"%d" % len(body)))
         await life.write(body, more=False)
         return None

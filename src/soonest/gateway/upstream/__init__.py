@@ -4,12 +4,13 @@ from soonest.gateway.upstream.breaker import Breaker
 from soonest.gateway.upstream.client import BROKEN, Client, EngineError, EngineTimeoutError
 from soonest.gateway.upstream.dialects import DIALECTS, Dialect
 from soonest.gateway.upstream.engine import Engine
-from soonest.gateway.upstream.headers import request_headers, response_headers
+from soonest.gateway.upstream.headers import BadHeader, request_headers, response_headers
 from soonest.gateway.upstream.metrics import EngineState
 
 __all__ = [
     "BROKEN",
     "DIALECTS",
+    "BadHeader",
     "Breaker",
     "Client",
     "Dialect",

@@ -72,16 +72,18 @@ class Engine:
         """Whether requests may be sent to it."""
         return not self.breaker.open
 
-    async def look(self) -> None:
-        """Look at its state while it serves, and at its health while it is taken out and a probe is due."""
+    async def look(self) -> EngineState | None:
+        """Its state, while it serves and tells it; while it is taken out, look at its health when a probe is due."""
         breaker = self.breaker
         if breaker.open:
             if breaker.wait(self._clock()) <= 0:
                 breaker.probed(self._clock(), well=await self.probe())
-            return
+            return None
         await self.detect()
-        if await self.state() is None and not await self.probe():
+        state = await self.state()
+        if state is None and not await self.probe():
             breaker.failed(self._clock())
+        return state
 
     async def request(
         self,
@@ -96,6 +98,7 @@ class Engine:
     ) -> ClientResponse:
         """Send a client's request on; returns when the answer's headers are there, raises `EngineError` if none come.
 
+        A request with a header that cannot be sent raises `BadHeader`.
         `path` is as the client wrote it, query and all. Whoever gets the response must `release` it at its end and
         `close` it before: closing ends the connection, and so the engine's work. `readable` asks for an answer that
         is not compressed. Once the whole answer came well, tell the breaker; unless `judged`, its status says nothing

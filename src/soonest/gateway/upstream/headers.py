@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict
 
+from soonest.core.errors import SoonestError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aiohttp import ClientResponse
 
 Headers = list[tuple[bytes, bytes]]
+
+
+class BadHeader(SoonestError):  # noqa: N818 - what it is, not that it is an error
+    """A header that cannot be sent on as it came; the message says why, and is fit for the client."""
+
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -46,15 +53,19 @@ def request_headers(
     """What the engine is sent, from names in lower case as ASGI has them.
 
     `request_id` takes the place of the client's. With `readable` the engine is asked not to compress, so that the
-    answer can be looked at.
+    answer can be looked at. Raises `BadHeader` for a value that is not UTF-8, which is what our HTTP client writes.
     """
     dropped = SKIPPED[bool(request_id), readable]
-    sent, named = [], b""
-    for name, value in headers:
-        if name not in dropped:
-            sent.append((name.decode("latin-1"), value.decode("utf-8", "surrogateescape")))
-        elif name == b"connection":
-            named += b"," + value
+    sent, named, name = [], b"", b""
+    try:
+        for name, value in headers:
+            if name not in dropped:
+                sent.append((name.decode("latin-1"), value.decode()))
+            elif name == b"connection":
+                named += b"," + value
+    except UnicodeDecodeError:
+        said = name.decode("latin-1")
+        raise BadHeader(f"the header {said} must be UTF-8 to be sent on: encode what is not ASCII in it") from None
     if named not in PLAIN:
         own = {word.strip().lower().decode("latin-1") for word in named.split(b",")}
         sent = [(name, value) for name, value in sent if name not in own]

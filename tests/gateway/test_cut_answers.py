@@ -1,0 +1,81 @@
+"""Answers that break off, end oddly, or are not fetched: told once, and no place is held for them."""
+
+import gzip
+import json
+
+import pytest
+from tests.gateway.clients import CHAT, chat, until
+from tests.gateway.raw import answer, chunk, connect, engine
+from tests.gateway.running import running
+
+from soonest.data.journal import read_journal
+from soonest.gateway.journal import journal
+
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n"
+EVENT = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+LAST = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+LARGE = 16 << 20
+
+
+def asked(url, **more):
+    return answer(url, b"POST %b HTTP/1.1" % CHAT.encode(), json.dumps(chat(2, stream=True, **more)).encode())
+
+
+def breaker(gateway):
+    return gateway.call(lambda: next(iter(gateway.gateway.backends.values())).engine.breaker.failures)
+
+
+def success(gateway):
+    return gateway.call(lambda: dict(gateway.gateway.series("m").success.counts))
+
+
+def test_a_compressed_stream_that_breaks_off_is_not_begun_again(caplog):
+    half = chunk(gzip.compress(EVENT * 100)[:20])
+    with (
+        engine(STREAM + b"content-encoding: gzip\r\n\r\n" + half, reset=True) as cut,
+        running(cut.url) as gateway,
+    ):
+        said = asked(gateway.url)
+        until(gateway.idle)
+        assert cut.asked == 1
+        assert said.count(b"HTTP/1.1") == 1
+        assert half in said
+        assert not said.endswith(b"0\r\n\r\n"), "the client can see that it is not whole"
+        assert success(gateway) == {"error": 1}
+        assert breaker(gateway) == 1
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_happens_after_an_answer_s_end_is_none_of_it(tmp_path, strict):
+    parts = (STREAM + b"\r\n" + chunk(EVENT), chunk(EVENT + LAST + DONE))
+    kept = {"journal": journal(str(tmp_path / "j.db"), strict=strict)}
+    with engine(*parts, reset=True) as cut, running(cut.url, parts=kept) as gateway:
+        said = asked(gateway.url)
+        until(gateway.idle)
+        assert said.startswith(b"HTTP/1.1 200 ")
+        assert said.endswith(chunk(b"")), "it is whole"
+        assert DONE in said
+        assert b"error" not in said
+        assert cut.asked == 1
+        assert success(gateway) == {"stop": 1}
+        assert breaker(gateway) == 0
+    (row,) = read_journal(tmp_path / "j.db")
+    assert (row.outcome, row.finish_reason, row.output_tokens) == ("finished", "stop", 3)
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_a_client_that_does_not_fetch_an_error_holds_no_place(status, capfd):
+    head = b"HTTP/1.1 %d X\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n" % (status, LARGE)
+    raw = json.dumps(chat(2)).encode()
+    request = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(raw), raw)
+    with engine(head + b" " * LARGE) as wordy, running(wordy.url, in_flight=1) as gateway:
+        with connect(gateway.url, buffer=4096) as slow:
+            slow.sendall(2 * request)  # the second answer waits behind the first
+            (place,) = gateway.gateway.dispatcher.places
+            until(lambda: wordy.asked == 2 and not place.in_flight, 5)
+            until(lambda: success(gateway) == {"error": 2})
+            assert gateway.call(lambda: len(gateway.gateway.lives)) == 1, "it is still being told"
+        until(gateway.idle)
+    assert "ASGI" not in capfd.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ class Lookahead:
         self._step = scheduler.current_step
         self._events = -1
         self._sharing = False
-        self._joined: deque[Call] = deque(maxlen=1024)  # whoever falls out is missed, and found
+        self._joined: dict[int, Call] = {}
         self._cut: set[str] = set()
 
     def fits(self, call: Call, reserve: int) -> bool:
@@ -72,7 +71,7 @@ class Lookahead:
 
     def joins(self, call: Call) -> None:
         """A request left the queue; what it holds shows later in this step."""
-        self._joined.append(call)
+        self._joined[call.sequence] = call
         reserve = self.scheduler.guard.reserve(call)
         end = self._ends[call.sequence] = self._end(call, 0 if reserve is None else reserve + self.late)
         self._most += end
@@ -80,6 +79,7 @@ class Lookahead:
     def leaves(self, call: Call) -> None:
         """A request runs no more, or could not start after all."""
         self._most -= self._ends.pop(call.sequence, 0)
+        self._joined.pop(call.sequence, None)
         self._forget(call)
 
     def _forget(self, call: Call) -> None:
@@ -90,8 +90,7 @@ class Lookahead:
         scheduler, ticks = self.scheduler, self.scheduler.current_step - self._step
         running = scheduler.running
         prefilling = scheduler._inflight_prefills  # noqa: SLF001 - our base class
-        joined = list(self._joined)
-        self._joined.clear()
+        joined, self._joined = self._joined.values(), {}
         if not ticks:
             for call in joined:
                 if call.source in prefilling:

@@ -82,7 +82,8 @@ class FrontEnd:
             return
         usage = None if self._usage_comes else _usage_asked(asked)
         new: dict[str, object] = {} if usage is None else {"stream_options": usage}
-        given = asked.get("vllm_xargs") or {}
+        given = asked.get("vllm_xargs")
+        given = {} if given is None else given
         if isinstance(given, dict) and FIELD not in given:
             hint = await self._forecast(forecasting, prompt)
             new |= {} if hint is None else {"vllm_xargs": {**given, FIELD: hint}}

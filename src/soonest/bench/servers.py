@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from soonest.core import SoonestError
+from soonest.engines.process import begun, ended, ready
 
 if TYPE_CHECKING:
+    from asyncio.subprocess import Process
     from collections.abc import AsyncIterator, Sequence
     from typing import IO
 
@@ -46,38 +47,19 @@ async def serving(*words: str, command: Sequence[str] = COMMAND) -> AsyncIterato
         SoonestError: it died, or said nothing in two minutes.
     """
     with tempfile.TemporaryFile() as said:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            *words,
-            stdin=asyncio.subprocess.PIPE,  # closed when we end
-            stdout=asyncio.subprocess.PIPE,
-            stderr=said,
-            start_new_session=True,  # Ctrl-C is for us: what runs still has to be answered and counted
-        )
+        process = await begun((*command, *words), said)
         try:
             yield await _address(process, words, said)
         finally:
-            await _stopped(process)
+            await ended(process, STOP_SECONDS)
 
 
-async def _address(process: asyncio.subprocess.Process, words: Sequence[str], said: IO[bytes]) -> str:
-    assert process.stdout is not None  # noqa: S101 - it is a pipe, as asked above
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS)
-        return str(json.loads(line)["url"])
-    except (TimeoutError, ValueError, KeyError, TypeError):
+async def _address(process: Process, words: Sequence[str], said: IO[bytes]) -> str:
+    facts = None
+    with suppress(TimeoutError):
+        facts = await asyncio.wait_for(ready(process), READY_SECONDS)
+    if facts is None:
         said.seek(0)
         complaint = said.read().decode(errors="replace").strip()[-COMPLAINT:]
-        raise SoonestError(f"`soonest {' '.join(words)}` did not start: {complaint or 'it said nothing'}") from None
-
-
-async def _stopped(process: asyncio.subprocess.Process) -> None:
-    """Ask it to end, and make it end."""
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        raise SoonestError(f"`soonest {' '.join(words)}` did not start: {complaint or 'it said nothing'}")
+    return str(facts["url"])

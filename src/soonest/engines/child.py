@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
-import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from soonest.core import SoonestError
+from soonest.engines.process import begun, ended, line, ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,38 +86,22 @@ class Child:
         await self._end()
 
     async def _begin(self) -> str:
-        process = self._process = await asyncio.create_subprocess_exec(
-            *self.command,
-            *self.arguments,
-            "--with-parent",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # an interrupt from the keyboard is ours to hand on
-        )
+        process = self._process = await begun((*self.command, *self.arguments, "--with-parent"))
         try:
-            ready = await asyncio.wait_for(self._ready(process), self.timeout)
+            facts = await asyncio.wait_for(_facts(process), self.timeout)
         except TimeoutError:
             await self._end()
             raise ChildError(f"the engine was not ready within {self.timeout:g} s; give it more time") from None
         except BaseException:
             await self._end()
             raise
-        self.url, self.model = ready
+        self.url, self.model = str(facts["url"]), str(facts.get("model", ""))
         self._reading = asyncio.create_task(self._pass_on(process))
         return self.url
 
-    async def _ready(self, process: asyncio.subprocess.Process) -> tuple[str, str]:
-        while line := await _line(process):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                said = json.loads(line)
-                return str(said["url"]), str(said["model"])
-            sys.stderr.write(line)
-        status = await process.wait()
-        raise ChildError(f"the engine ended with status {status} before it was ready; what it said is above")
-
     async def _pass_on(self, process: asyncio.subprocess.Process) -> None:
-        while line := await _line(process):
-            sys.stderr.write(line)
+        while said := await line(process):
+            sys.stderr.write(said)
 
     async def _watch(self) -> None:
         pause = 0.0
@@ -155,14 +137,8 @@ class Child:
         process = self._process
         if process is None:
             return
-        if process.returncode is None:
-            _signal(process, signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), self.grace)
-            except TimeoutError:
-                log.warning("the engine did not end within %g s: killed", self.grace)
-                _signal(process, signal.SIGKILL)
-                await process.wait()
+        if process.returncode is None and not await ended(process, self.grace):
+            log.warning("the engine did not end within %g s: killed", self.grace)
         if self._reading is not None:
             await asyncio.wait({self._reading})
             self._reading = None
@@ -170,16 +146,9 @@ class Child:
             process.stdin.close()
 
 
-def _signal(process: asyncio.subprocess.Process, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
-
-
-async def _line(process: asyncio.subprocess.Process) -> str:
-    """The next line on its stdout, or nothing at the end; one that is too long is passed over."""
-    if process.stdout is None:
-        return ""
-    try:
-        return (await process.stdout.readline()).decode(errors="replace")
-    except ValueError:
-        return "\n"
+async def _facts(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    facts = await ready(process)
+    if facts is None:
+        status = await process.wait()
+        raise ChildError(f"the engine ended with status {status} before it was ready; what it said is above")
+    return facts

@@ -5,12 +5,11 @@ from __future__ import annotations
 import typer
 
 from soonest.cli.bench import bench
-from soonest.cli.engine import engine
 from soonest.cli.fit_steps import fit_steps
 from soonest.cli.forecasts import evaluate, fit, predict
 from soonest.cli.policies import policies
 from soonest.cli.reproduce import reproduce
-from soonest.cli.serve import serve
+from soonest.cli.servers import engine, serve
 from soonest.cli.sim import sim
 from soonest.core import SoonestError
 

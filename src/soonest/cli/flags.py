@@ -182,14 +182,12 @@ BackendName = Annotated[Backend, option("auto, python, or kernel (compiled; extr
 
 Goodput = Annotated[
     list[str],
-    option(
-        "SLO for a column of goodput, e.g. `ttft:200`, `tpot:50`, `e2el:3000`, in ms; repeatable.", OUTPUT, "--goodput"
-    ),
+    option("SLO for goodput, e.g. `ttft:200`, `tpot:50`, `e2el:3000`, in ms; repeatable.", OUTPUT, "--goodput"),
 ]
 Json = Annotated[Path | None, option("Write every number as JSON, under vLLM's keys.", OUTPUT, "--json")]
 Csv = Annotated[Path | None, option("Write a row for each simulation.", OUTPUT, "--csv")]
 RecordsFolder = Annotated[
-    Path | None, option("Write each simulation's requests as a CSV into this folder.", OUTPUT, "--records")
+    Path | None, option("Write each run's requests as a CSV into this folder.", OUTPUT, "--records")
 ]
 Plot = Annotated[
     Path | None, option("Draw latencies, and latency against load: FILE.png or FILE.html.", OUTPUT, "--plot")

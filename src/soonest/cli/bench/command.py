@@ -6,6 +6,7 @@ import math
 
 import typer
 
+from soonest.cli import flags as sim_flags
 from soonest.cli.asked import predictors
 from soonest.cli.bench import flags
 from soonest.cli.bench.arms import shipped_forecasts
@@ -46,12 +47,12 @@ def bench(
     seed: flags.Seed = 0,
     concurrency: flags.Concurrency = None,
     late_share: flags.LateShare = 0.05,
-    goodput: flags.Goodput = [],  # noqa: B006 - Typer copies it
+    goodput: sim_flags.Goodput = [],  # noqa: B006 - Typer copies it
     metric_percentiles: flags.Percentiles = "90,99",
-    json: flags.Json = None,
+    json: sim_flags.Json = None,
     save_detailed: flags.SaveDetailed = False,
-    records: flags.RecordsFolder = None,
-    markdown: flags.Markdown = False,
+    records: sim_flags.RecordsFolder = None,
+    markdown: sim_flags.Markdown = False,
 ) -> None:
     """Send load to a live endpoint and measure it; compare policies on the same requests, on one engine.
 

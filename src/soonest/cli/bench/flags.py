@@ -7,10 +7,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from soonest.cli.flags import ArrivalProcess, option
+from soonest.cli.flags import (
+    OUTPUT,
+    POLICIES,
+    REQUESTS,
+    RUNS,
+    ArrivalProcess,
+    option,
+)
 
 Api = Literal["chat", "completions"]
-TARGET, REQUESTS, POLICIES, RUNS, OUTPUT = "Target", "Requests", "Policies", "Runs", "Output"
+TARGET = "Target"
 
 Model = Annotated[
     str | None,
@@ -172,14 +179,5 @@ LateShare = Annotated[
     option("Mark a run whose departures' p99 lateness is over this share of its mean JCT.", RUNS, "--late-share"),
 ]
 
-Goodput = Annotated[
-    list[str],
-    option("SLO for goodput, e.g. `ttft:200`, `tpot:50`, `e2el:3000`, in ms; repeatable.", OUTPUT, "--goodput"),
-]
 Percentiles = Annotated[str, option("Percentiles of latencies, separated by commas.", OUTPUT, "--metric-percentiles")]
-Json = Annotated[Path | None, option("Write every number as JSON, under vLLM's keys.", OUTPUT, "--json")]
 SaveDetailed = Annotated[bool, option("Put each request's numbers into --json too.", OUTPUT, "--save-detailed")]
-RecordsFolder = Annotated[
-    Path | None, option("Write each run's requests as a CSV into this folder.", OUTPUT, "--records")
-]
-Markdown = Annotated[bool, option("Print the table as Markdown.", OUTPUT, "--markdown")]

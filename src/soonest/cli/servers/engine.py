@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 from soonest.cli.flags import option
+from soonest.cli.servers.flags import ORDER, SERVER, LogLevel, OverdueAfter, OverdueEvery, Port
 
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-SERVER, MODEL, BATCH, ORDER = "Server", "Model", "Batch", "Order"
+MODEL, BATCH = "Model", "Batch"
 FORECAST_SECONDS = 1.0
 """That a forecast may take: it shares the processor with the model."""
 
@@ -26,9 +27,7 @@ def engine(
     host: Annotated[
         str, option("Address to listen on; 0.0.0.0 lets other machines in.", SERVER, "--host")
     ] = "127.0.0.1",
-    port: Annotated[
-        int, option("Port to listen on; 0 takes a free one, and the ready line says which.", SERVER, "--port")
-    ] = 8000,
+    port: Port = 8000,
     served_name: Annotated[
         list[str] | None,
         option(
@@ -46,15 +45,8 @@ def engine(
             "--predictor",
         ),
     ] = None,
-    overdue_after: Annotated[
-        float | None,
-        option(
-            "Seconds after which a waiting request enters the overdue lane; off unless set.", ORDER, "--overdue-after"
-        ),
-    ] = None,
-    overdue_every: Annotated[
-        int, option("That lane gets at most one admission in so many.", ORDER, "--overdue-every")
-    ] = 8,
+    overdue_after: OverdueAfter = None,
+    overdue_every: OverdueEvery = 8,
     slots: Annotated[int, option("Requests that run at once.", BATCH, "--slots")] = 8,
     memory: Annotated[
         int | None,
@@ -98,9 +90,7 @@ def engine(
             "End as soon as standard input closes: for whoever starts an engine as a child.", SERVER, "--with-parent"
         ),
     ] = False,
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], option("How much is told on stderr.", SERVER, "--log-level")
-    ] = "info",
+    log_level: LogLevel = "info",
 ) -> None:
     """Serve a model on this machine, with a policy deciding who goes first.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from soonest.cli.flags import option
+from soonest.cli.servers.flags import ORDER, SERVER, LogLevel, OverdueAfter, OverdueEvery, Port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from soonest.engines.child import Child
     from soonest.predict import Predictor
 
-SERVER, ENGINES, ORDER, LIMITS, MEMORY = "Server", "Engines", "Order", "Limits", "What is kept and told"
+ENGINES, LIMITS, MEMORY = "Engines", "Limits", "What is kept and told"
 NONE = "none"
 
 
@@ -59,15 +60,8 @@ def serve(
         int | None,
         option("Requests in flight at each engine; learned from its /metrics unless set.", ENGINES, "--in-flight"),
     ] = None,
-    overdue_after: Annotated[
-        float | None,
-        option(
-            "Seconds after which a waiting request enters the overdue lane; off unless set.", ORDER, "--overdue-after"
-        ),
-    ] = None,
-    overdue_every: Annotated[
-        int, option("That lane gets at most one admission in so many.", ORDER, "--overdue-every")
-    ] = 8,
+    overdue_after: OverdueAfter = None,
+    overdue_every: OverdueEvery = 8,
     forecast_budget: Annotated[
         float, option("Seconds that a forecast may take; beyond it the length is unknown.", ORDER, "--forecast-budget")
     ] = 0.05,
@@ -83,7 +77,7 @@ def serve(
     host: Annotated[
         str, option("Address to listen on; 0.0.0.0 lets other machines in: set --keys first.", SERVER, "--host")
     ] = "127.0.0.1",
-    port: Annotated[int, option("Port to listen on; 0 takes a free one.", SERVER, "--port")] = 8080,
+    port: Port = 8080,
     keys: Annotated[
         Path | None, option("TOML file of API keys, with tenants, weights and limits.", SERVER, "--keys")
     ] = None,
@@ -138,19 +132,17 @@ def serve(
         option("OTLP endpoint for traces, such as http://127.0.0.1:4318/v1/traces; off unless set.", MEMORY, "--otlp"),
     ] = None,
     log_format: Annotated[
-        Literal["plain", "json"], option("How lines on stderr look.", MEMORY, "--log-format")
+        Literal["plain", "json"], option("How lines on stderr look.", SERVER, "--log-format")
     ] = "plain",
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], option("How much is told on stderr.", MEMORY, "--log-level")
-    ] = "info",
+    log_level: LogLevel = "info",
     log_share: Annotated[
-        float, option("Share of finished requests that get a line; failed ones always do.", MEMORY, "--log-share")
+        float, option("Share of finished requests that get a line; failed ones always do.", SERVER, "--log-share")
     ] = 1.0,
     log_rate: Annotated[
         int,
         option(
             "Lines a second for requests that finished well, at most; one more line counts the rest.",
-            MEMORY,
+            SERVER,
             "--log-rate",
         ),
     ] = 100,

@@ -68,7 +68,7 @@ class Running:
         return self.call(
             lambda: (
                 not gateway.lives
-                and not gateway._turns
+                and not gateway.turns._waiting
                 and not len(gateway.dispatcher.queue)
                 and not gateway.dispatcher._tickets
                 and all(not b.place.running and not b.place.in_flight for b in gateway.backends.values())

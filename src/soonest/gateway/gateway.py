@@ -16,7 +16,7 @@ from soonest.gateway.access import KeysError
 from soonest.gateway.backend import Backend
 from soonest.gateway.notes import note
 from soonest.gateway.observe.series import OTHER
-from soonest.gateway.queueing import Dispatcher, Forecasting, PromptTokens
+from soonest.gateway.queueing import Dispatcher, Forecasting, PromptTokens, Turns
 from soonest.gateway.settings import check
 from soonest.gateway.upstream import Engine
 
@@ -44,9 +44,6 @@ log = logging.getLogger("soonest.gateway")
 
 class Gateway:
     """What all requests share.
-
-    `wake` asks the dispatcher, once an iteration of the event loop, who starts now; everything that may let somebody
-    start calls it.
 
     Raises:
         PolicyError: the policy needs what a gateway cannot give, or what the mode cannot.
@@ -89,14 +86,13 @@ class Gateway:
             overdue_every=settings.overdue_every,
             weights=access.weights,
         )
+        self.turns = Turns(self.dispatcher, self.loop, self.now)
         self.forecasting = Forecasting(predictor, settings.forecast_budget, log)
         self.counting = PromptTokens()
         self.draining = False
         self.held_bytes = 0
         self._served: set[str] = set()
         self.lives: set[Life] = set()
-        self._turns: dict[Ticket, asyncio.Future[Backend | None]] = {}
-        self._woken = False
         self._ids = itertools.count()
         self._prefix = secrets.token_hex(6)
         self._tasks: list[asyncio.Task[None]] = []
@@ -158,9 +154,9 @@ class Gateway:
         return f"{self._prefix}-{next(self._ids):x}"
 
     def enter(self, request: Request, choices: int, *, streams: bool) -> Ticket:
-        """A ticket, with a place where there is room for all who are here, so that their order is one; else see `turn`.
+        """A ticket: with a place where there is room for all who are here, so that they need no order.
 
-        Where memory decides too, or room is scarce, those who come at the same time are put in order first.
+        Else, and where memory decides too, those who come at the same time wait for their turn and are put in order.
 
         Raises:
             QueueFull: as many wait as may.
@@ -180,29 +176,16 @@ class Gateway:
                 room += math.inf if place.limit is None else place.limit - place.in_flight
         return room >= max(here, choices)
 
-    def turn(self, ticket: Ticket) -> asyncio.Future[Backend | None]:
-        """A future of the engine that takes this ticket; of nothing, if it waited too long."""
-        future: asyncio.Future[Backend | None] = self.loop.create_future()
-        self._turns[ticket] = future
-        self.wake()
-        return future
-
-    def give_up(self, ticket: Ticket) -> None:
-        """It has waited too long."""
-        future = self._turns.pop(ticket, None)
-        if future is not None and not future.done():
-            future.set_result(None)
-
     def finished(self, ticket: Ticket, tokens: int, now: float) -> None:
         """An answer ended: its place is free."""
         self.dispatcher.finished(ticket, tokens, now)
-        self.wake()
+        self.turns.wake()
 
     def dropped(self, ticket: Ticket) -> None:
         """A request ended without an answer."""
-        self._turns.pop(ticket, None)
+        self.turns.forget(ticket)
         self.dispatcher.dropped(ticket)
-        self.wake()
+        self.turns.wake()
 
     def failed(self, backend: Backend) -> None:
         """An engine broke off an answer."""
@@ -221,7 +204,7 @@ class Gateway:
     def again(self, ticket: Ticket) -> None:
         """An attempt failed; it waits at its old place."""
         self.dispatcher.again(ticket)
-        self.wake()
+        self.turns.wake()
 
     def reload(self) -> None:
         """Read the key file again; one that is wrong changes nothing."""
@@ -232,23 +215,6 @@ class Gateway:
         else:
             log.info("read the key file again")
             self._note()
-
-    def wake(self) -> None:
-        """Let those start who may, once all that happens now has happened."""
-        if self._turns and not self._woken:
-            self._woken = True
-            self.loop.call_soon(self._admit)
-
-    def _admit(self) -> None:
-        self._woken = False
-        for ticket in self.dispatcher.admit(self.now()):
-            future = self._turns.pop(ticket, None)
-            if future is not None and not future.done() and ticket.place is not None:
-                future.set_result(self.backends[ticket.place.name])
-
-    def running_at(self, ticket: Ticket) -> Backend | None:
-        """The engine that has it."""
-        return None if ticket.place is None else self.backends[ticket.place.name]
 
     @property
     def tokenizes(self) -> bool:
@@ -285,7 +251,7 @@ class Gateway:
         self._served |= set(backend.engine.models)
         if backend.noteworthy:
             self._note()
-        self.wake()
+        self.turns.wake()
 
     async def _sweep(self) -> None:
         """Tell the predictor, every so often, how far the running are, and the log what it left out."""

@@ -84,7 +84,7 @@ async def _until_asked(gateway: Gateway, listening: socket.socket) -> int:
         """Whoever still waits is told so; who runs is cut off."""
         for life in list(gateway.lives):
             if life.ticket is not None and life.ticket.place is None:
-                gateway.give_up(life.ticket)
+                gateway.turns.give_up(life.ticket)
             else:
                 life.leave()
         asyncio.get_running_loop().call_later(LAST_WORDS, server.cut_off)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from soonest.gateway.backend import Backend
     from soonest.gateway.gateway import Gateway
-    from soonest.gateway.queueing import Ticket
+    from soonest.gateway.queueing import Place, Ticket
     from soonest.gateway.wire import Failure
     from soonest.serving import Connection
 
@@ -110,7 +110,8 @@ class Life(Asked):
         self.outcome = Outcome.FAILED
         self._watch()
         for attempt in range(1, MOST_ATTEMPTS + 1):
-            backend = self.backend = gateway.running_at(self.ticket) or await self._turn(self.ticket)
+            place = self.ticket.place or await self._turn(self.ticket)
+            backend = self.backend = gateway.backends[place.name]
             if math.isnan(self.admitted):
                 self._admitted(self.ticket)
             self.said = Said()
@@ -122,22 +123,22 @@ class Life(Asked):
             self.series.retried()
             gateway.again(self.ticket)
 
-    async def _turn(self, ticket: Ticket) -> Backend:
-        """Wait until the dispatcher names an engine."""
+    async def _turn(self, ticket: Ticket) -> Place:
+        """Wait until the dispatcher names a place."""
         gateway = self.gateway
-        timer = gateway.loop.call_later(self._may_wait, gateway.give_up, ticket)
+        timer = gateway.loop.call_later(self._may_wait, gateway.turns.give_up, ticket)
         began = gateway.now()
         try:
-            backend = await gateway.turn(ticket)
+            starts = await gateway.turns.turn(ticket)
         finally:
             timer.cancel()
             self._may_wait = max(0.0, self._may_wait - (gateway.now() - began))
-        if backend is None:
+        if not starts or ticket.place is None:
             raise Refused(
                 failure(504, "the request waited too long for its turn", retry_after=gateway.dispatcher.drain_seconds),
                 "deadline",
             )
-        return backend
+        return ticket.place
 
     def _admitted(self, ticket: Ticket) -> None:
         self.admitted = ticket.started

@@ -3,6 +3,7 @@
 from soonest.gateway.queueing.counting import PromptTokens
 from soonest.gateway.queueing.dispatcher import Dispatcher, Place, QueueFull, Ticket
 from soonest.gateway.queueing.in_flight import InFlight
+from soonest.gateway.queueing.turns import Turns
 from soonest.predict import Forecasting, Made
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "PromptTokens",
     "QueueFull",
     "Ticket",
+    "Turns",
 ]

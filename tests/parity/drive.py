@@ -17,6 +17,7 @@ POLICIES = (
     "a_max",
     "a_min",
     "a_min(live, smallest)",
+    "least_area",
     "response_ratio",
     "response_ratio(a_max)",
     "aging",

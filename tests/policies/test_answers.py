@@ -12,6 +12,8 @@ from soonest.policies.two_point import THRESHOLD
 
 ARRIVAL, EXPECTED, ESTIMATE, PROMPT = 7.0, 40.0, 30, 11
 FORECAST = Forecast.interval(20, 60)
+MEAN = (60 - ESTIMATE) / math.log(60 / ESTIMATE)
+"""Of an answer of 30 to 60 tokens, log-uniform."""
 
 
 def entry(**facts):
@@ -32,6 +34,7 @@ RANKS = {
     "a_min": Rank(ESTIMATE),
     "a_min_randomized": Rank(ESTIMATE),
     "a_ell": Rank(ESTIMATE),
+    "least_area": Rank(PROMPT * MEAN + MEAN * (MEAN + 1) / 2),
     "two_point": Rank(ESTIMATE),
     "gittins": Rank((60 - 30) / 2 + 30),
     "trail": Rank(45),
@@ -39,7 +42,7 @@ RANKS = {
     "deadline": Rank(ARRIVAL + 10, -1.0),
 }
 FIRST_ONE = {"gittins", "trail", "mlfq"}
-FIRST_LOW = {"a_min", "a_min_randomized", "a_ell", "two_point"}
+FIRST_LOW = {"least_area", "a_min", "a_min_randomized", "a_ell", "two_point"}
 ALLOCATE_NOW = {"fcfs", "shortest", "longest", "deadline", *FIRST_ONE}
 
 
@@ -131,6 +134,7 @@ def test_a_randomized_attempt_survives_each_token_past_its_estimate_with_its_haz
         ("longest", set()),
         ("a_max", set()),
         ("a_min", {Need.EVICT}),
+        ("least_area", {Need.EVICT}),
         ("a_ell", {Need.QUANTUM}),
         ("two_point", {Need.EVICT, Need.QUANTUM}),
         ("a_min_randomized", {Need.EVICT, Need.QUANTUM, Need.RESTART}),

@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeGuard
 
 from soonest.core import Entry, Forecast, Need, Policy, PolicyError, Request
+from soonest.core.policy import area_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,9 +136,11 @@ def _by_formula(n: Numbers, entry: Entry) -> Iterator[object]:
     m, low, high = max(entry.expected, 1.0), request.forecast.low, request.forecast.high
     yield n.first_low * low + n.first_high * high
     slope = n.age + n.ratio / m
-    yield n.estimate * e + n.expected * m + slope * a, -slope
+    base = n.estimate * e + n.expected * m + slope * a
+    yield base + n.area * area_left(e, g, high if request.forecast.known else e, s), -slope
     yield e if n.reserve_estimate else None
-    yield n.keep_admitted * entry.admitted + n.keep_estimate * e + n.keep_live * max(e, g)
+    keep = n.keep_admitted * entry.admitted + n.keep_estimate * e + n.keep_live * max(e, g)
+    yield keep + n.keep_area * area_left(e, g, high, s)
     yield max(e, n.grow * g + n.plus, n.lift * high)
     if n.quantum_hazard:
         yield tuple(math.floor(min((s + e) / draw, 2.0**40)) - s for draw in DRAWS)

@@ -47,6 +47,7 @@ def test_all_studies_leave_json_and_one_page(soonest, tmp_path):
 
 
 def test_flags_and_the_environment_reach_the_settings(soonest, monkeypatch, tmp_path):
+    monkeypatch.delenv("SOONEST_DATA", raising=False)
     soonest("reproduce", "ssjf", "--quick", "--workers", "3", "--seed", "9")
     monkeypatch.setenv("SOONEST_DATA", str(tmp_path))
     soonest("reproduce", "ssjf")

@@ -24,7 +24,8 @@ from soonest.report import interval as interval_of
 from soonest.report import write_json
 from soonest.sim import PRESETS, Options, Workload, beliefs, simulate
 from soonest.studies import Scenario
-from soonest.studies.convergence import Case, two_point
+from soonest.studies.robust.lengths import two_point
+from soonest.studies.robust.theory.convergence import Case
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ def two_points(alpha: float, seed: int) -> dict[str, float]:
     worst = dict.fromkeys(POLICIES, 0.0)
     for share in np.linspace(0.5, 0.95, 7):
         for p in POLICIES:
-            case = Case("", p, 2, two_point(2, high, float(share)), 0.0)
+            case = Case("", p, 2, tuple(two_point(2, high, float(share)).tolist()), 0.0)
             worst[p] = max(worst[p], case.ratio(10 * high**2, 10_000, seed))
     return worst
 

@@ -35,6 +35,7 @@ Task = TypeVar("Task")
 Found = TypeVar("Found")
 REPRODUCTIONS = {
     "ssjf": "SSJF, shortest forecast first (Qiu et al., 2024, arXiv:2404.08509)",
+    "robust": "Robust scheduling under interval forecasts (Chen et al., 2025, arXiv:2508.14544), and MC-SF before it",
     "map": "When it helps: load, bursts, slots, memory, lengths and forecast quality (ours)",
     "beyond": "Beyond the papers: the policy least_area, and pacing (ours)",
 }

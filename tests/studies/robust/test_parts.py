@@ -1,0 +1,93 @@
+"""Each simulated part in small: what it finds, and that its table says so."""
+
+import numpy as np
+import pytest
+
+from soonest.core import Forecast
+from soonest.sim import Beliefs
+from soonest.studies.reproduction import Settings
+from soonest.studies.robust import a_min, families, online, realistic
+from soonest.studies.robust.families import Policy
+
+QUICK = Settings(scale=0.01)
+
+
+def silent(*_):
+    pass
+
+
+def cells(grid, label):
+    return next(row for row in grid.rows if row[0] == label)
+
+
+def test_the_a_min_table_has_what_was_found_beside_what_is_expected(monkeypatch):
+    monkeypatch.setattr(a_min, "SHARES", (0.83,))
+    monkeypatch.setattr(a_min, "TWO_MEMORY", 1000)
+    found = a_min.measure(QUICK, silent)
+    section = a_min.section(found)
+    table, beside = section.grids
+    published = found.ratios["around(0.9)", a_min.STORED]
+    assert cells(table, a_min.STORED.label)[5] == f"{published.mean:.3f} ± {published.half_width:.3f}"
+    assert len(beside.rows) == sum(map(len, (c for row in a_min.EXPECTED.values() for c in row)))
+    assert found.ratios["around(0.9)", a_min.LIVE].mean < published.mean
+    assert found.ratios[0.2, a_min.A_MAX].mean > 2
+    fallen = [check.what for check in a_min.checks(found) if not check.stands]
+    assert all(what in section.text[-1] for what in fallen)
+
+
+def test_drawn_ties_help_where_all_share_one_interval():
+    task = a_min.Task("interval(1,1000)", 0.0, 1)
+    ratios = dict(zip(a_min.POLICIES, a_min.simulated(task), strict=True))
+    assert ratios[a_min.STORED] < 0.95 * ratios[Policy("a_min(stored, smallest)")]
+
+
+def test_a_max_stays_within_its_bound_and_a_ell_is_best_on_two_lengths(monkeypatch):
+    monkeypatch.setattr(families, "MEMORY", 400)
+    monkeypatch.setattr(families, "LOWS", (4, 2))
+    found = families.measure(QUICK, silent)
+    section = families.section(found)
+    assert "stands" in section.text[1]
+    ratios = {policy: found.ratios[families.FAMILIES[0], 2, policy].mean for policy in families.POLICIES}
+    assert min(ratios, key=ratios.get).words in {"a_ell", "two_point"}
+    assert [chart.title for chart in section.charts] == list(families.FAMILIES)
+
+
+def test_arrivals_over_time_and_the_baselines(monkeypatch):
+    monkeypatch.setattr(online, "REQUESTS", 400)
+    monkeypatch.setattr(online, "MANY", 800)
+    found = online.measure(QUICK, silent)
+    poisson, mc_sf = online.sections(found)
+    wide = online.SOURCES[0]
+    assert found.rounds[wide, 1.1, "a_max"][0].mean > found.rounds[wide, 1.1, "a_min"][0].mean
+    assert found.seconds["", 50.0, online.MC_SF][0].mean < found.seconds["", 50.0, online.LOOK_AHEAD][0].mean
+    assert len(poisson.grids) == len(poisson.charts) == len(online.SOURCES)
+    assert {row[0] for row in mc_sf.grids[0].rows} == set(online.arms())
+
+
+def test_clearing_everyone_with_little_protected_is_told_to_be_stuck(monkeypatch):
+    monkeypatch.setattr(online, "MANY", 1500)
+    found = online.in_seconds(online.Task("", 50.0, 3))
+    assert found["alpha-protection 0.02"].lost > 0
+    assert found["alpha-protection 0.3"].lost == 0
+
+
+@pytest.fixture
+def served():
+    generator = np.random.default_rng(0)
+    outputs = generator.geometric(1 / 60, 300).clip(1, 400).astype(np.int64)
+    table = tuple(Forecast.interval(max(1, o // 3), 3 * o) for o in outputs.tolist())
+    return realistic.Served(np.full(300, 20), outputs, Beliefs(table, np.arange(300, dtype=np.int32)), 0.9, 100.0, 0.1)
+
+
+def test_the_way_to_an_engine_serves_the_same_requests_on_every_rung(served):
+    for rung in realistic.RUNGS:
+        found = realistic.simulated(realistic.Task(rung, (realistic.FIT, realistic.ORACLE), 1, served))
+        assert found[realistic.ORACLE, "a_min"] == found[realistic.ORACLE, realistic.HINDSIGHT]
+        assert found[realistic.ORACLE, realistic.HINDSIGHT].mean <= found[realistic.FIT, "a_max"].mean
+
+
+def test_learned_intervals_cover_what_they_promise(shared_data):
+    served = realistic.learned(shared_data(realistic.FILE), 1500, seed=1)
+    assert len(served.outputs) == realistic.REQUESTS
+    assert 0.8 < served.coverage < 0.98
+    assert 0 < served.alpha < 0.5

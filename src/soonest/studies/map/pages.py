@@ -175,7 +175,7 @@ def _range(cells: Iterable[Cell]) -> str:
 
 
 def _spread(values: list[float], form: str = ".2f") -> str:
-    low, middle, high = np.percentile(values, (10, 50, 90))
+    low, middle, high = np.round(np.percentile(values, (10, 50, 90)), 2) + 0.0  # no minus before a zero
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
 

@@ -59,7 +59,7 @@ def cases(**jobs):
 @given(cases())
 def test_never_giving_way_is_the_shortest_first(case):
     work, rules = case
-    assume(all(told.tokens[0] >= 1 for told in work.beliefs.table))  # an answer has a token: the mean is of what is left
+    assume(all(told.tokens[0] >= 1 for told in work.beliefs.table))  # every answer has a token: no mean shifts
     results = [simulate(work, words, Options(rules, StepTime(7))) for words in ("trail(0)", "shortest")]
     for name in COLUMNS:
         assert np.array_equal(*(getattr(result, name) for result in results)), name

@@ -27,7 +27,7 @@ class Guard(Policy):
 
     def __init__(self, inner: Policy, board: Board) -> None:
         self.inner, self.board = inner, board
-        self.name = inner.name
+        self.name, self.ranks_unknown = inner.name, inner.ranks_unknown
         self._told = False
 
     def ranks(self, entry: Entry) -> bool:

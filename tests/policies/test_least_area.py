@@ -24,7 +24,7 @@ def test_a_wider_interval_is_expected_to_hold_more():
 
 @pytest.mark.parametrize("k", [20, 100])
 def test_the_worst_case_of_the_decision_grows_with_k(k):
-    """ADR 0025: k answers of one token, believed to be up to u, wait behind two of k tokens."""
+    """ADR 0022: k answers of one token, believed to be up to u, wait behind two of k tokens."""
     upper = 12 * k
     output = np.array([k, k] + [1] * k)
     table = (Forecast.exact(k), Forecast.interval(1, upper))

@@ -153,7 +153,9 @@ def _chart(found: Found, family: str) -> Chart:
         ratios = [found.ratios[family, low, p] for low in LOWS]
         low, high = (tuple(r.mean + sign * (r.half_width or 0.0) for r in ratios) for sign in (-1, 1))
         curves.append(Curve(p.label.replace("`", ""), alphas, tuple(r.mean for r in ratios), low, high))
-    return Chart(family, "alpha", "total latency / H-SF's", (closed, *curves), log_x=True, log_y=True)
+    return Chart(
+        f"Policies over alpha: {family}", "alpha", "total latency / H-SF's", (closed, *curves), log_x=True, log_y=True
+    )
 
 
 def _closed(family: str, low: int) -> float:

@@ -233,8 +233,9 @@ def _mc_sf(runs: Runs) -> Section:
         rows = []
         for name in arms():
             several = runs["", rate, name]
-            gain = paired_gain(best, [run.mean for run in several])
-            rows.append((name, *_spread_of(several), "" if name == MC_SF else plus_minus(gain, 1)))
+            whole = name != MC_SF and not any(run.lost for run in several)
+            gain = plus_minus(paired_gain(best, [run.mean for run in several]), 1) if whole else ""
+            rows.append((name, *_spread_of(several), gain))
         grids.append(Grid(f"{rate:g} requests a second, {MANY:,} requests, {seeds} seeds", headings, tuple(rows)))
     least = step_time().iteration / 1e9
     setting = (

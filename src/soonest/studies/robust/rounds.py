@@ -8,7 +8,6 @@ arXiv:2508.14544).
 
 from __future__ import annotations
 
-import math
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from soonest.policies import policy as named
 from soonest.sim import NEVER, Options, simulate
 from soonest.sim.kernel.state import FIRST_HIGH, FIRST_LOW
 from soonest.sim.simulate import kernel_obstacle
+from soonest.sim.workload import PICOSECONDS
 from soonest.studies.robust.lengths import rules
 from soonest.studies.robust.play import Jobs, Room, play
 
@@ -39,10 +39,15 @@ FIXED: Final = Numbers(reserve_estimate=True)
 
 
 def total_latency(work: Workload, words: str, memory: int, seed: int, *, ties: bool = False) -> float:
-    """Sum of completion times, in rounds, of requests that all arrive at 0; `ties`: drawn at random, not by row.
+    """The sum of `latencies`."""
+    return float(latencies(work, words, memory, seed, ties=ties).sum())
 
-    Infinite if a request is evicted more than `PATIENCE` times. Policies and forecasts that are unknown here are left
-    to `simulate`.
+
+def latencies(work: Workload, words: str, memory: int, seed: int, *, ties: bool = False) -> NDArray[np.float64]:
+    """Completion times, in rounds, of requests that all arrive at 0: shape (n,); `ties`: drawn at random, not by row.
+
+    All infinite if one is evicted more than `PATIENCE` times. Policies and forecasts that are unknown here are left to
+    `simulate`.
 
     Raises:
         SimulationError: some arrive later, or ties are to be drawn for what is unknown here.
@@ -54,14 +59,15 @@ def total_latency(work: Workload, words: str, memory: int, seed: int, *, ties: b
         raise SimulationError("rounds are for requests that all arrive at 0: use simulate")
     if _known(policy, work):
         ends = finished(work, policy, options, ties=ties)
-        return math.inf if ends is None else float(ends.sum())
+        return np.full(len(work), np.inf) if ends is None else ends.astype(np.float64)
     if ties:
         raise SimulationError(
             f"ties can be drawn for plain numbers that reserve, and known forecasts, not for {words!r}"
         )
     backend: Backend = "kernel" if kernel_obstacle(work, policy, options) is None else "python"
     result = simulate(work, policy, options, backend=backend)
-    return result.total_latency if (result.finished != NEVER).all() else math.inf
+    done = bool((result.finished != NEVER).all())
+    return result.finished / PICOSECONDS if done else np.full(len(work), np.inf)
 
 
 def finished(work: Workload, policy: Policy, options: Options, *, ties: bool) -> NDArray[np.int64] | None:

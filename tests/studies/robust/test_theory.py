@@ -23,7 +23,7 @@ def test_pair_costs_without_prompts_are_those_of_the_theory():
 
 
 def test_the_worst_weights_are_a_distribution_that_meets_the_worst_ratio():
-    ratio, weights = worst(*pair_costs(np.arange(2, 21)))
+    ratio, weights = worst(np.arange(2, 21))
     assert ratio == pytest.approx(worst_ratio(2, 20))
     assert weights.min() >= 0
     assert distribution_ratio(weights, 2) == pytest.approx(ratio, abs=1e-6)

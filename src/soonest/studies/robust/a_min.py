@@ -87,10 +87,11 @@ class Ratio(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Runs by source or alpha, then by policy; numbers of seeds for sources and for alphas."""
+    """Runs by source or alpha, then by policy; numbers of seeds for sources and for alphas, and of shares tried."""
 
     runs: Mapping[tuple[str | float, Policy], list[Ratio]]
     seeds: tuple[int, int]
+    shares: int
 
     def ratio(self, source: str | float, policy: Policy) -> Interval:
         """Total latency over H-SF's."""
@@ -121,8 +122,9 @@ def measure(settings: Settings, progress: Progress) -> Found:
     """The whole table."""
     seeds = settings.seeds("a_min", settings.repetitions(SEEDS))
     two = settings.seeds("two lengths", settings.repetitions(TWO_SEEDS))
+    shares = SHARES[:: max(1, len(SHARES) // settings.repetitions(len(SHARES), least=3))]
     conditions: list[tuple[str | float, float, Sequence[int]]] = [(source, 0.0, seeds) for source in SOURCES]
-    conditions += [(alpha, share, two) for alpha in ALPHAS for share in SHARES]
+    conditions += [(alpha, share, two) for alpha in ALPHAS for share in shares]
     tasks = [Task(source, share, seed) for source, share, several in conditions for seed in several]
     results = iter(spread(simulated, tasks, settings, progress, "the A_min table"))
     runs: dict[tuple[str | float, Policy], list[Ratio]] = {}
@@ -132,7 +134,7 @@ def measure(settings: Settings, progress: Progress) -> Found:
             before = runs.get((source, policy))
             if before is None or _mean(column) > _mean(before):
                 runs[source, policy] = list(column)
-    return Found(runs, (len(seeds), len(two)))
+    return Found(runs, (len(seeds), len(two)), len(shares))
 
 
 def _mean(runs: Sequence[Ratio]) -> float:
@@ -157,7 +159,7 @@ def section(found: Found) -> Section:
         f"{REQUESTS:,} requests at once with log-normal lengths (answers: mean 85.3, median 45; prompts: mean 40.6, "
         f"median 11; both cut at {LONGEST:,} tokens), M = {MEMORY:,}, {several} seeds. Two lengths are {LOW} and "
         f"{LOW} / alpha, M = {TWO_MEMORY:,}, {TWO_FILLS} fills, {two} seeds, at the mixture that is worst for the "
-        f"policy, of {len(SHARES)}. Total latency over H-SF's, with 95 % confidence intervals."
+        f"policy, of {found.shares}. Total latency over H-SF's, with 95 % confidence intervals."
     )
     return Section(
         "The A_min table",

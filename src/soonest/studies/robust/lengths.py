@@ -25,6 +25,7 @@ LONGEST: Final = 1000
 PATIENCE: Final = 100_000
 """Evictions of one request after which a policy is taken to be stuck."""
 FAMILIES: Final = ("two-point", "geometric", "linearly weighted geometric", "worst case")
+PRECISE: Final = 1e-12
 QUOTIENTS: Final = tuple(np.linspace(0.05, 0.999, 150).tolist())
 SHARES: Final = tuple(np.linspace(0.01, 0.99, 99).tolist())
 
@@ -58,7 +59,7 @@ def geometric(low: int, high: int, q: float, power: int = 0) -> NDArray[np.float
 def hardest(family: str, low: int, high: int) -> NDArray[np.float64]:
     """The weights on low..high of this family that cost A_min most, by its closed form.
 
-    The worst case of all is the eigenvector of `worst`; it has no negative entry, so it is a distribution.
+    The worst case of all is that of `worst`.
     """
     match family:
         case "two-point":
@@ -68,7 +69,7 @@ def hardest(family: str, low: int, high: int) -> NDArray[np.float64]:
         case "linearly weighted geometric":
             tried = [geometric(low, high, q, power=1) for q in QUOTIENTS]
         case _:
-            return worst(*pair_costs(np.arange(low, high + 1)))[1]
+            return worst(np.arange(low, high + 1))[1]
     return max(tried, key=lambda weights: distribution_ratio(weights, low))
 
 
@@ -88,11 +89,19 @@ def pair_costs(lengths: ArrayLike, prompt: float = 0) -> tuple[NDArray[np.float6
     return cost, base
 
 
-def worst(cost: NDArray[np.float64], base: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """The largest ratio w'Aw / w'Bw of any weights w, and those weights: a generalised eigenvector."""
-    factor = np.linalg.cholesky(base)
-    half = np.linalg.solve(factor, cost)
-    values, vectors = np.linalg.eigh(np.linalg.solve(factor, half.T))
-    weights = np.linalg.solve(factor.T, vectors[:, -1])
-    weights = np.maximum(weights / weights.sum(), 0.0)
-    return float(values[-1]), np.asarray(weights / weights.sum())
+def worst(lengths: ArrayLike, prompt: float = 0) -> tuple[float, NDArray[np.float64]]:
+    """The largest ratio w'Aw / w'Bw of any weights w of these lengths, in ascending order, and those weights.
+
+    That is the largest generalised eigenvalue, found by power iteration; its vector has had no negative entry on any
+    lengths tried, so it is a distribution. B y = z is solved by differences: B depends on the smaller length alone.
+    """
+    column = np.asarray(lengths, dtype=np.float64)
+    cost, base = pair_costs(column, prompt)
+    steps = np.diff(column * (prompt + column), prepend=0.0)
+    weights, ratio, before = np.full(len(column), 1 / len(column)), 0.0, -1.0
+    while abs(ratio - before) > PRECISE * ratio:
+        tails = np.diff(cost @ weights, prepend=0.0) / steps
+        weights = tails - np.append(tails[1:], 0.0)
+        weights /= weights.sum()
+        before, ratio = ratio, float(weights @ cost @ weights / (weights @ base @ weights))
+    return ratio, weights

@@ -120,8 +120,7 @@ def learned(path: Path, rows: int, seed: int) -> Served:
     from soonest.data.examples import read_examples  # noqa: PLC0415 - heavy
     from soonest.predict import predictor  # noqa: PLC0415 - heavy
 
-    learn, serve = read_examples(path).split((0.8, 0.2), seed)
-    learn, serve = learn.take(range(min(rows, len(learn)))), serve.take(range(min(REQUESTS, len(serve))))
+    learn, serve = read_examples(path, limit=rows + REQUESTS).split((rows, REQUESTS), seed)
     made = predictor(PREDICTOR)
     made.fit(learn.prompts, learn.tokens.tolist(), learn.censored.tolist())
     forecasts = made.predict(serve.prompts)
@@ -176,7 +175,7 @@ def measure(settings: Settings, progress: Progress) -> Found:
     seeds = settings.seeds("realistic", settings.repetitions(SEEDS))
     tasks = [Task(rung, (FIT,), seed, served) for rung in RUNGS[:-1] for seed in seeds]
     engines = [replace(RUNGS[-1], load=load) for load in LOADS]
-    tasks += [Task(engine, (FIT, *INVENTED, ORACLE), seed, served) for engine in engines for seed in seeds]
+    tasks += [Task(engine, (FIT, *INVENTED), seed, served) for engine in engines for seed in seeds]
     runs: dict[tuple[str, float | None, str, str], list[Run]] = {}
     for task, found in zip(tasks, spread(simulated, tasks, settings, progress, "towards an engine"), strict=True):
         for (source, words), run in found.items():
@@ -225,7 +224,7 @@ def _ladder(found: Found) -> Grid:
 
 def _engine(found: Found, load: float) -> Grid:
     rows = [_row(found, load, "", FIRST), _row(found, load, ORACLE, HINDSIGHT)]
-    rows += [_row(found, load, s, p) for s in (FIT, *INVENTED, ORACLE) for p in (*OTHERS, *POLICIES)]
+    rows += [_row(found, load, s, p) for s in (FIT, *INVENTED) for p in (*OTHERS, *POLICIES)]
     headings = ("policy", "forecasts", "mean s", "gain %", "p99 s", "max s", "evicted %")
     return Grid(f"On an engine, load {load:g}", headings, tuple(rows))
 

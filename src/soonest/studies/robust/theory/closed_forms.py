@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,11 +19,10 @@ from soonest.sim.theory import (
     geometric_ratio,
     linear_geometric_ratio,
     two_point_ratio,
-    worst_ratio,
     worst_ratio_fit,
 )
 from soonest.studies.robust.checks import Check, grid, verdict
-from soonest.studies.robust.lengths import FAMILIES, hardest, pair_costs, worst
+from soonest.studies.robust.lengths import FAMILIES, hardest, worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,7 +99,7 @@ def _prompts() -> list[Check]:
         Check(
             f"A_min, endless prompts, alpha = {alpha:g}: (1 + alpha^-1/2) / 2",
             (1 + alpha**-0.5) / 2,
-            worst(*pair_costs(np.arange(round(COARSE * alpha), COARSE + 1), COARSE * ENDLESS))[0],
+            worst(np.arange(round(COARSE * alpha), COARSE + 1), COARSE * ENDLESS)[0],
             CLOSE,
         )
         for alpha in (0.5, 0.1, 0.05)
@@ -110,13 +108,12 @@ def _prompts() -> list[Check]:
 
 def _pair(alpha: float) -> float:
     """A_min's worst mixture of two lengths: the largest eigenvalue of their pair costs."""
-    return worst(*pair_costs([alpha, 1.0]))[0]
+    return worst([alpha, 1.0])[0]
 
 
-@cache
 def _fine(alpha: float) -> float:
     """A_min's worst ratio on fine-grained lengths."""
-    return worst_ratio(round(FINE * alpha), FINE)
+    return worst(np.arange(round(FINE * alpha), FINE + 1))[0]
 
 
 def _two_phases(alpha: float) -> float:
@@ -153,7 +150,7 @@ def _over_alpha() -> Chart:
     longest = COARSE
     lows = [max(1, round(alpha * longest)) for alpha in alphas]
     curves = (
-        Curve("A_min, worst case", _floats(alphas), _floats(worst_ratio(low, longest) for low in lows)),
+        Curve("A_min, worst case", _floats(alphas), _floats(worst(np.arange(low, longest + 1))[0] for low in lows)),
         *(Curve(f"A_min, {name}", _floats(alphas), _floats(map(_hard(name), alphas))) for name in FAMILIES[1:3]),
         Curve("A_min, two lengths", _floats(alphas), _floats(map(two_point_ratio, alphas))),
         Curve("A_ell, two lengths", _floats(alphas), _floats(map(a_ell_ratio, alphas))),
@@ -180,7 +177,7 @@ def _over_prompts() -> Chart:
     curves = []
     for alpha in (0.5, 0.2, 0.1, 0.05):
         lengths = np.arange(round(COARSE * alpha), COARSE + 1)
-        ratios = _floats(worst(*pair_costs(lengths, COARSE * size))[0] for size in sizes)
+        ratios = _floats(worst(lengths, COARSE * size)[0] for size in sizes)
         curves.append(Curve(f"alpha = {alpha:g}", _floats(sizes), ratios))
     return Chart(
         "A_min's worst case with prompts", "prompt tokens s / longest answer u", "ratio", tuple(curves), log_x=True

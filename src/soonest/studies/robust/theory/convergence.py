@@ -14,7 +14,7 @@ from soonest.sim.forecasts import interval
 from soonest.sim.theory import a_ell_mixture, distribution_ratio
 from soonest.studies.reproduction import spread
 from soonest.studies.robust.checks import Check, plus_minus, verdict
-from soonest.studies.robust.lengths import drawn, geometric, hardest, pair_costs, two_point, worst
+from soonest.studies.robust.lengths import drawn, geometric, hardest, two_point, worst
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def _worst(low: int, high: int, fills: int = 120) -> Case:
 
 
 def _prompts(low: int, high: int, prompt: int) -> Case:
-    ratio, weights = worst(*pair_costs(np.arange(low, high + 1), prompt))
+    ratio, weights = worst(np.arange(low, high + 1), prompt)
     name = f"worst on {low}..{high}, prompts of {prompt}"
     return Case(name, "a_min_randomized", low, tuple(weights.tolist()), ratio, prompt)
 
@@ -190,7 +190,7 @@ def _slow(found: Found) -> str:
     """Which case is farthest off at its smallest size, and how it comes nearer."""
     case, points = max(found.cases, key=lambda each: abs(each[1][0].ratio.mean - each[0].expected))
     fills = [point.size.jobs * (case.prompt + case.low) // point.size.memory for point in points]
-    gaps = [f"{point.ratio.mean - case.expected:+.3f} at {count}" for point, count in zip(points, fills, strict=True)]
+    gaps = [f"{p.ratio.mean - case.expected:+.3f} at {count}" for p, count in zip(points, fills, strict=True)]
     return (
         "What converges last is the number of fills, n (s + l) / M. While the first long requests grow old, the short "
         "ones behind them have memory to themselves, and that start costs both sides differently. Farthest off at "

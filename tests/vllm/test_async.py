@@ -1,10 +1,15 @@
 """Asynchronous scheduling: a step is planned before the last one's tokens are known, with placeholders for them."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from tests.vllm.alone import Drive, request, scheduler
 from tests.vllm.workloads import POLICIES, case, driven
 
 from soonest.engines.vllm import Scheduler
+from soonest.sim import Workload
+from soonest.sim.forecasts import Beliefs
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -65,14 +70,15 @@ def test_a_max_preempts_nobody_while_answers_stay_within_their_intervals(facts, 
 
 def only(load, jobs):
     """The same case with these jobs alone."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    rows = np.array(jobs)
-    old = load.jobs
-    beliefs = type(old.beliefs)(old.beliefs.table, old.beliefs.index[rows])
-    columns = {
-        c: getattr(old, c)[rows] for c in ("arrival", "prompt_tokens", "output_tokens", "priority", "max_tokens")
-    }
-    return replace(load, jobs=replace(old, **columns, tenant=old.tenant[rows], beliefs=beliefs))
+    old, rows = load.jobs, np.array(jobs)
+    return replace(
+        load,
+        jobs=Workload(
+            old.arrival[rows],
+            old.prompt_tokens[rows],
+            old.output_tokens[rows],
+            Beliefs(old.beliefs.table, old.beliefs.index[rows]),
+            priority=old.priority[rows],
+            max_tokens=old.max_tokens[rows],
+        ),
+    )

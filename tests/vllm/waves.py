@@ -40,15 +40,25 @@ def ask(client, text, tokens, *, forecast=None, ends=False, **more):
 
 def order(client, engine, wave):
     """Ids in the order in which they end, behind two long answers that take the engine's places first."""
+    for _ in range(5):
+        found = queued(client, engine, wave)
+        if found:
+            return found
+    raise AssertionError("the long answers always ended before the wave was there")
+
+
+def queued(client, engine, wave):
+    """The order, or `None` where an answer that should have been long ended first."""
     with ThreadPoolExecutor(len(wave) + 2) as pool:
         busy = [pool.submit(ask, client, f"busy {i}", BUSY, forecast=[BUSY, BUSY, BUSY]) for i in range(2)]
-        until(lambda: running(engine) == 2)
+        until(lambda: running(engine) == 2 or any(b.done() for b in busy))
         asked = {}
         for name, text, tokens, forecast in wave:
             asked[name] = pool.submit(ask, client, text, tokens, forecast=forecast)
             time.sleep(0.03)
-        assert not any(b.done() for b in busy), "the wave must queue"
-        return sorted(asked, key=lambda name: asked[name].result()[0])
+        held = not any(b.done() for b in busy)
+        ended = {name: call.result()[0] for name, call in asked.items()}
+        return sorted(ended, key=ended.get) if held else None
 
 
 def running(engine):

@@ -13,8 +13,8 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME...",
-        help="`ssjf`: shortest forecast first (Qiu et al., 2024, arXiv:2404.08509). `map`: when it helps. "
-        "`beyond`: what goes beyond the papers.",
+        help="`ssjf`: shortest forecast first (Qiu et al., 2024, arXiv:2404.08509). `robust`: interval forecasts "
+        "(Chen et al., 2025, arXiv:2508.14544). `map`: when it helps. `beyond`: what goes beyond the papers.",
         show_default=False,
     ),
 ]

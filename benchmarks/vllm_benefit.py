@@ -8,8 +8,8 @@ of its calls with prompts of at most 600 tokens and answers of at most 200. With
 1. a closed loop under vLLM's own scheduler measures capacity and each iteration, from which step times are fitted;
 2. the simulator runs the very waves that follow; what it says is written to the file;
 3. waves of `--requests` requests with gamma arrivals at 0.7, 0.9 and 1.2 of that capacity, then the drain; policies in
-   another order in each repetition, all on the same requests, arrivals and forecasts. As many repetitions as end in
-   `--minutes`, at least three.
+   another order in each repetition, all on the same requests, arrivals and forecasts. The highest load is repeated
+   as often as `--minutes` allow, at least three times, the others twice.
 
 Seconds are those of the engine's one thread on the processor, so other work on the machine matters little; while nobody
 runs the clock leaps to the next arrival.
@@ -62,7 +62,11 @@ ARMS: Final[Mapping[str, tuple[str, bool]]] = {
 }
 """A policy, or vLLM's own `priority` with the forecast as the priority; and whether it is told the truth."""
 DRAIN: Final = 1.05
-"""A run takes so many times as long as its requests need to arrive, or to be served."""
+"""A run takes so many times as long as its requests need to be served."""
+FEW: Final = 2
+"""Repetitions at the lower loads."""
+LEAST: Final = 3
+"""Repetitions at the highest load, at least."""
 MOST: Final = 8
 """Repetitions that are enough."""
 MEASURES: Final = ("mean", "p99", "max")
@@ -128,17 +132,17 @@ class Study:
 
     def plan(self, capacities: Sequence[float]) -> None:
         """As many repetitions as fit, and how long they take."""
-        waves = sum(self.given.requests / capacity * max(1, 1 / load) for capacity in capacities for load in LOADS)
-        once = DRAIN * len(ARMS) * waves
-        self.repetitions = max(self.given.least, min(MOST, int(60 * self.given.minutes / once)))
-        self.runs = self.repetitions * len(capacities) * len(LOADS) * len(ARMS)
-        self.seconds, self.begun = self.repetitions * once, time.monotonic()
+        once = DRAIN * len(ARMS) * sum(self.given.requests / capacity for capacity in capacities)  # the clock leaps
+        low = FEW * (len(LOADS) - 1)
+        self.repetitions = max(LEAST, min(MOST, int(60 * self.given.minutes / once) - low))
+        self.runs = (self.repetitions + low) * len(capacities) * len(ARMS)
+        self.seconds, self.begun = (self.repetitions + low) * once, time.monotonic()
         self.say(f"{self.runs} runs of {self.given.requests} requests, about {self.seconds / 60:.0f} min")
 
     def waves(self, capacity: float) -> dict[str, list[Wave]]:
         """The repetitions at each load."""
-        each = range(self.repetitions)
-        return {f"{load:g}": [self.wave(r, load * capacity, self.given.requests) for r in each] for load in LOADS}
+        many = {load: self.repetitions if load == max(LOADS) else FEW for load in LOADS}
+        return {f"{k:g}": [self.wave(r, k * capacity, self.given.requests) for r in range(many[k])] for k in LOADS}
 
 
 def foretold(waves: Mapping[str, Sequence[Wave]], step_time: StepTime, slots: int, blocks: int) -> dict[str, Any]:
@@ -177,7 +181,7 @@ def served(study: Study, vllm: Machine, blocks: int, waves: Mapping[str, Sequenc
     chance = np.random.default_rng(study.given.seed)
     for repetition in range(study.repetitions):
         for load, repetitions in waves.items():
-            for name in chance.permutation(list(ARMS)):
+            for name in chance.permutation(list(ARMS)) if repetition < len(repetitions) else ():
                 policy, truth = ARMS[name]
                 vllm.use(policy, blocks)
                 gc.collect()
@@ -249,10 +253,9 @@ def main() -> None:
     """Measure capacity, let the simulator speak, run, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trace", required=True)
-    parser.add_argument("--requests", type=int, default=80, help="of a wave")
+    parser.add_argument("--requests", type=int, default=200, help="of a wave")
     parser.add_argument("--closed", type=int, default=200, help="requests that measure capacity")
-    parser.add_argument("--minutes", type=float, default=18, help="of waves: as many repetitions as fit")
-    parser.add_argument("--least", type=int, default=3, help="repetitions at least")
+    parser.add_argument("--minutes", type=float, default=45, help="of waves: as many repetitions as fit")
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--tau", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=1)
@@ -284,7 +287,11 @@ def main() -> None:
         told = foretold(waves[memory], fits[memory].steptime, given.slots, blocks)
         study.found[memory]["foretold"] = told
     taus = [tau(wave.output, wave.guess) for wave in waves["ample"]["1.2"]]
-    study.found |= {"repetitions": study.repetitions, "spread": study.spread, "taus": taus}
+    study.found |= {
+        "repetitions": {load: len(each) for load, each in waves["ample"].items()},
+        "spread": study.spread,
+        "taus": taus,
+    }
     study.save()  # the simulator's word comes first
     for memory, blocks in parts.items():
         part = study.found[memory]

@@ -254,6 +254,8 @@ PARTS: dict[str, Callable[[str], str]] = {
     "forecast-ranks": measured.ranks,
     "forecast-speeds": measured.speeds,
     "encoder-tasks": measured.tasks,
+    "vllm-benefit": measured.vllm_benefit,
+    "vllm-cost": measured.vllm_cost,
     "columns": columns,
     "flags": flags,
     "forecast-measures": forecast_measures,

@@ -99,5 +99,41 @@ def tasks(_up: str) -> str:
     return table(heads, rows)
 
 
+def vllm_cost(_up: str) -> str:
+    """Processor time of scheduling a step beside vLLM's own `fcfs`."""
+    found = _read("vllm_cost")["rows"]
+    ours = ("fcfs", "shortest", "aging(shortest)", "response_ratio(shortest)", "a_min", "a_max")
+    rows = (
+        [
+            f"{r['waiting']:,}",
+            "memory" if r["memory_binds"] else "slots",
+            *(f"{r['schedulers'][name]['schedule_ratio']:.2f}" for name in (*ours, "vLLM priority")),
+        ]
+        for r in found
+    )
+    return table(("waiting", "what binds", *(f"`{name}`" for name in ours), "vLLM's `priority`"), rows)
+
+
+def vllm_benefit(_up: str) -> str:
+    """What order is worth in real vLLM, and what the simulator said of it before."""
+    found = _read("vllm_benefit")
+    heads = (
+        "memory", "load", "policy", "mean JCT s", "p99 JCT s", "max JCT s", "gain in mean %",
+        "share of the oracle's gain", "foretold", "preemptions",
+    )  # fmt: skip
+    rows = []
+    for memory in ("ample", "tight"):
+        part = found[memory]
+        for load, arms in part["compared"].items():
+            for name, arm in arms.items():
+                came = part["measured"][load][name]
+                gain = f"{arm['gain_percent']:+.1f} ± {arm['gain_half_width']:.1f}" if name != "fcfs" else ""
+                shares = (_shown(arm[key], 2) for key in ("share_of_oracle", "foretold_share"))
+                jct = (f"{np.mean(came[key]):.2f}" for key in ("mean", "p99"))
+                longest = f"{max(came['max']):.2f}"
+                rows.append([memory, load, name, *jct, longest, gain, *shares, f"{np.mean(came['preemptions']):.1f}"])
+    return table(heads, rows)
+
+
 def _shown(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from soonest.studies.map.pages import sections
 from soonest.studies.map.runs import run
+from soonest.studies.map.widths import run_widths
 from soonest.studies.reproduction import Stopwatch
 
 if TYPE_CHECKING:
@@ -22,4 +23,6 @@ def reproduce(settings: Settings, progress: Progress) -> Study:
         SimulationError: the compiled kernel is not installed (extra `fast`).
     """
     watch = Stopwatch()
-    return watch.study("map", "When it helps", settings, sections(run(settings, progress)))
+    return watch.study(
+        "map", "When it helps", settings, sections(run(settings, progress), run_widths(settings, progress))
+    )

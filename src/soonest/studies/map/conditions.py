@@ -25,7 +25,7 @@ BURSTINESS: Final = (4.0, 1.0, 0.25)
 SLOTS: Final = (8, 64)
 MEMORY: Final = (4.0, 0.4)
 VARIATIONS: Final = (0.4, 1.0, 2.0)
-TAUS: Final = (-0.5, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+TAUS: Final = (-1.0, -0.5, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 PROMPT, OUTPUT, LONGEST = 200.0, 200.0, 4096
 """Mean tokens of a prompt and of an answer, and the longest of either."""
 PROMPT_SIGMA: Final = 1.0
@@ -90,13 +90,15 @@ def workload(condition: Condition, rate: float, seed: int) -> tuple[Workload, ND
     return Workload(at, prompts, outputs, nobody), scores
 
 
-def forecasts(condition: Condition, tau: float, scores: NDArray[np.float64], seed: int) -> Beliefs:
+def forecasts(
+    condition: Condition, tau: float, scores: NDArray[np.float64], seed: int, stretch: float = 1.0
+) -> Beliefs:
     """What a forecaster says that sees a signal of which Kendall's tau with the lengths is `tau`.
 
     The signal and the logarithm of the length are jointly normal with correlation sin(pi tau / 2). The forecast is the
     law of the length given the signal's bin, in three numbers: its central 90 % or a little more, and its mean; so it
     keeps its coverage, and is the same for all at tau 0. A forecaster with a negative tau reads its signal upside
-    down.
+    down. `stretch` times as wide, in logarithms, an interval is wider or narrower than it should be.
     """
     rho = math.sin(math.pi * tau / 2)
     noise = np.random.default_rng(seed).standard_normal(len(scores))
@@ -104,7 +106,7 @@ def forecasts(condition: Condition, tau: float, scores: NDArray[np.float64], see
     limits = np.array([-TAIL, *(NORMAL.inv_cdf(number / CLASSES) for number in range(1, CLASSES)), TAIL])
     spread = condition.sigma * math.sqrt(1 - rho**2)
     median = OUTPUT / math.exp(condition.sigma**2 / 2) * np.exp(condition.sigma * abs(rho) * limits)
-    reach = math.exp(NORMAL.inv_cdf((1 + COVERAGE) / 2) * spread)
+    reach = math.exp(stretch * NORMAL.inv_cdf((1 + COVERAGE) / 2) * spread)
     means = np.sqrt(median[:-1] * median[1:]) * math.exp(spread**2 / 2)
     ends = zip(median[:-1] / reach, means, median[1:] * reach, strict=True)
     index = np.searchsorted(limits[1:-1], signal).astype(np.int32)

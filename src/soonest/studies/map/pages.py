@@ -21,11 +21,13 @@ from soonest.studies.map.conditions import (
     width,
 )
 from soonest.studies.map.runs import POLICIES
+from soonest.studies.map.widths import HOLDERS, TAU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from soonest.studies.map.runs import Cell, Cells
+    from soonest.studies.map.widths import Widths
 
 USUAL: Final = 0.6
 """Kendall's tau of a forecast from the prompt, about."""
@@ -35,13 +37,13 @@ GAIN, P99, LOAD = "gain in mean JCT (%)", "p99 JCT, ratio to fcfs", "load"
 BURSTY: Final = Condition(burstiness=BURSTINESS[-1])
 
 
-def sections(cells: Cells) -> list[Section]:
+def sections(cells: Cells, widths: Widths) -> list[Section]:
     """Of the study."""
-    return [_answer(cells), _forecasts(cells), _conditions(cells), _memory(cells)]
+    return [_answer(cells), _forecasts(cells), _conditions(cells), _memory(cells, widths)]
 
 
 def _answer(cells: Cells) -> Section:
-    """One table for all places: what decides is how much is waited."""
+    """One table for all places by how much is waited, and one by how much lengths vary, too."""
     rows = []
     for low, high in pairwise(QUEUED):
         for policy in POLICIES:
@@ -62,8 +64,8 @@ def _answer(cells: Cells) -> Section:
             f"{REQUESTS} requests, then the drain.",
         ),
         _told(
-            "What decides is none of these alone but how much is waited under `fcfs`: that share can be read off an",
-            "engine's own metrics (queue time over end-to-end latency) before anything is changed.",
+            "How much is waited under `fcfs` can be read off an engine's own metrics before anything is changed: queue",
+            "time over end-to-end latency.",
         ),
     )
     if little:
@@ -74,7 +76,45 @@ def _answer(cells: Cells) -> Section:
         ("waiting under fcfs", "policy", "places", GAIN, "with true lengths", P99, "max JCT, ratio to fcfs"),
         tuple(rows),
     )
-    return Section("When it helps", words, (grid,))
+    varied = _varied(cells)
+    grown, steps = _grows(varied)
+    words += (
+        f"From one row of variation to the next, with as much waiting, the median gain grows in {grown} of {steps}.",
+    )
+    return Section("When it helps", words, (grid, _by_variation(varied)))
+
+
+def _varied(cells: Cells) -> list[list[list[float]]]:
+    """Gains of `shortest` by variation of lengths, then by share of waiting."""
+    usual = [(place, cell) for (place, name, tau), cell in cells.items() if name == "shortest" and tau == USUAL]
+    return [
+        [
+            [c.gain.mean for place, c in usual if place.variation == level and low <= c.mean("queued") < high]
+            for low, high in pairwise(QUEUED)
+        ]
+        for level in VARIATIONS
+    ]
+
+
+def _grows(varied: list[list[list[float]]]) -> tuple[int, int]:
+    """Where lengths vary more and as much is waited, how often the median gain is larger, and of how many."""
+    steps = [
+        (float(np.median(less)), float(np.median(more)))
+        for one, other in pairwise(varied)
+        for less, more in zip(one, other, strict=True)
+        if less and more
+    ]
+    return sum(more > less for less, more in steps), len(steps)
+
+
+def _by_variation(varied: list[list[list[float]]]) -> Grid:
+    shares = [f"{100 * low:.0f}-{100 * high:.0f} %" for low, high in pairwise(QUEUED)]
+    rows = [
+        (f"{level:g}", *(_spread(gains, ".1f") if gains else "" for gains in row))
+        for level, row in zip(VARIATIONS, varied, strict=True)
+    ]
+    caption = f"Gain of `shortest` (%) by share of waiting: median and 10th to 90th percentile; tau {USUAL}"
+    return Grid(caption, ("variation of lengths", *shares), tuple(rows))
 
 
 def _forecasts(cells: Cells) -> Section:
@@ -89,11 +129,11 @@ def _forecasts(cells: Cells) -> Section:
     by_tau = [
         _curve(cells, f"load {load:g}", [(tau, replace(BURSTY, load=load), tau) for tau in TAUS]) for load in LOADS
     ]
-    wrong = [cells[replace(BURSTY, load=load), "shortest", min(TAUS)].gain.mean for load in (0.9, 1.2)]
+    wrong = [_pm(cells[replace(BURSTY, load=load), "shortest", min(TAUS)]) for load in (0.9, 1.2)]
     words = _told(
         f"`shortest` under bursts (burstiness {BURSTY.burstiness:g}, 64 slots, ample memory, variation 1). A forecast",
-        f"that ranks the wrong way round (tau {min(TAUS):g}) costs {-wrong[0]:.0f} % at a load of 0.9 and",
-        f"{-wrong[1]:.0f} % at 1.2; one that knows nothing and says so costs nothing.",
+        f"that ranks the wrong way round (tau {min(TAUS):g}) gains {wrong[0]} % at a load of 0.9 and {wrong[1]} % at",
+        "1.2; one that knows nothing and says so is arrival order.",
     )
     charts = (
         Chart("Gain by load", LOAD, GAIN, tuple(by_load)),
@@ -130,8 +170,8 @@ def _conditions(cells: Cells) -> Section:
     return Section("Load, bursts, slots, memory, lengths", (words,), (), charts)
 
 
-def _memory(cells: Cells) -> Section:
-    """Reserving, where memory binds."""
+def _memory(cells: Cells, widths: Widths) -> Section:
+    """Reserving, where memory binds: by forecast quality, and by width alone."""
     place = replace(BURSTY, memory=MEMORY[-1])
     rows = [
         (
@@ -146,11 +186,27 @@ def _memory(cells: Cells) -> Section:
     ]
     headings = [word for policy in POLICIES for word in (f"{policy}: gain", "p99", "evictions a request")]
     words = _told(
-        f"KV cache for {MEMORY[-1]:g} of the slots, bursts. `a_max` reserves the upper end of the interval: it hardly",
-        "ever evicts, and pays for it while intervals are wide.",
+        f"KV cache for {MEMORY[-1]:g} of the slots, bursts. `a_max` reserves the upper end of an interval, `a_min` and",
+        "`least_area` start from the lower. In the second table forecasts rank as before, and only their intervals are",
+        "narrower or wider than those that cover nine in ten.",
     )
     grid = Grid("Where memory binds", (LOAD, "tau", "high/low", *headings), tuple(rows))
-    return Section("How narrow must an interval be?", (words,), (grid,))
+    return Section("How narrow must an interval be?", (words,), (grid, _widths(widths)))
+
+
+def _widths(widths: Widths) -> Grid:
+    rows = [
+        (
+            place.load,
+            stretch,
+            f"{width(place.variation, TAU) ** stretch:.3g}",
+            f"{100 * found.covered:.0f} %",
+            *(value for policy in HOLDERS for value in _numbers(found.cells[policy])),
+        )
+        for (place, stretch), found in widths.items()
+    ]
+    headings = [word for policy in HOLDERS for word in (f"{policy}: gain", "p99", "evictions a request")]
+    return Grid(f"Width alone, tau {TAU:g}", (LOAD, "width", "high/low", "covered", *headings), tuple(rows))
 
 
 def _told(*lines: str) -> str:

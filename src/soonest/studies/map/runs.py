@@ -14,12 +14,10 @@ from soonest.studies.map.conditions import TAUS, Condition, conditions, forecast
 from soonest.studies.reproduction import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from soonest.report import Interval
-    from soonest.sim import Result
+    from soonest.sim import Result, Workload
     from soonest.studies.reproduction import Progress, Settings
 
 POLICIES: Final = ("shortest", "response_ratio(shortest)", "a_max")
@@ -45,8 +43,6 @@ class Found:
         evictions: a request.
     """
 
-    policy: str
-    tau: float
     gain: float
     p99: float
     longest: float
@@ -76,34 +72,44 @@ Cells = dict[tuple[Condition, str, float], Cell]
 def run(settings: Settings, progress: Progress) -> Cells:
     """The whole map."""
     seeds = settings.seeds("map", settings.repetitions(REPETITIONS))
-    places = list(conditions())
-    tasks = [Task(place, seed) for place in places for seed in seeds]
+    tasks = [Task(place, seed) for place in conditions() for seed in seeds]
     rows: dict[tuple[Condition, str, float], list[Found]] = defaultdict(list)
     for task, found in zip(tasks, spread(compare, tasks, settings, progress, "the map"), strict=True):
-        for one in found:
-            rows[task.condition, one.policy, one.tau].append(one)
+        for (policy, tau), one in found.items():
+            rows[task.condition, policy, tau].append(one)
     return {key: Cell(tuple(found)) for key, found in rows.items()}
 
 
-def compare(task: Task) -> Sequence[Found]:
+def compare(task: Task) -> dict[tuple[str, float], Found]:
     """All policies and forecasts on the same requests at the same times."""
-    condition, options = task.condition, task.condition.options
-    jobs, scores = workload(condition, 1.0, task.seed)
-    rate = condition.load * saturation(jobs, options, backend="kernel")
-    jobs, scores = workload(condition, rate, task.seed)
-    first = simulate(jobs, "fcfs", options, backend="kernel")
-    base, waited = _jct(first), first.admitted - first.workload.arrival_ps
-    queued = float(waited.sum() / base.sum())
-    found = []
+    condition = task.condition
+    jobs, scores = arriving(condition, task.seed)
+    first = simulate(jobs, "fcfs", condition.options, backend="kernel")
+    found = {}
     for number, tau in enumerate(TAUS):
         told = jobs.believing(forecasts(condition, tau, scores, task.seed + 2 + number))
         for policy in POLICIES:
-            result = simulate(told, policy, options, backend="kernel")
-            jct = _jct(result)
-            p99, longest = np.percentile(jct, 99) / np.percentile(base, 99), jct.max() / base.max()
-            gain, lost = 100 * (1 - jct.mean() / base.mean()), result.evictions.mean()
-            found.append(Found(policy, tau, float(gain), float(p99), float(longest), queued, float(lost)))
+            found[policy, tau] = beside(first, simulate(told, policy, condition.options, backend="kernel"))
     return found
+
+
+def arriving(condition: Condition, seed: int) -> tuple[Workload, NDArray[np.float64]]:
+    """Requests that come at the condition's share of what the engine sustains, and the scores of their lengths."""
+    jobs, _ = workload(condition, 1.0, seed)
+    return workload(condition, condition.load * saturation(jobs, condition.options, backend="kernel"), seed)
+
+
+def beside(first: Result, result: Result) -> Found:
+    """What a run changes against that of `fcfs`."""
+    base, jct = _jct(first), _jct(result)
+    waited = first.admitted - first.workload.arrival_ps
+    return Found(
+        gain=float(100 * (1 - jct.mean() / base.mean())),
+        p99=float(np.percentile(jct, 99) / np.percentile(base, 99)),
+        longest=float(jct.max() / base.max()),
+        queued=float(waited.sum() / base.sum()),
+        evictions=float(result.evictions.mean()),
+    )
 
 
 def _jct(result: Result) -> NDArray[np.int64]:

@@ -11,8 +11,10 @@ of its calls with prompts of at most 600 tokens and answers of at most 200. With
    another order in each repetition, all on the same requests, arrivals and forecasts. The highest load is repeated
    as often as `--minutes` allow, at least three times, the others twice.
 
-Seconds are those of the engine's one thread on the processor, so other work on the machine matters little; while nobody
-runs the clock leaps to the next arrival.
+Seconds are those of the engine's one thread on the processor at the machine's speed in the closed loop: what an
+iteration takes is divided by how much slower the last hundred were than the fitted step times say. So other work on
+the machine matters little, and what a policy itself takes is left out (`vllm_cost.py` measures it). While nobody runs
+the clock leaps to the next arrival.
 
 Forecasts are right up to a log-normal error, as wide as makes Kendall's tau with the truth `--tau`; `oracle` is told
 the truth. The file is written anew after each run, so an interrupted benchmark leaves what there is.
@@ -31,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from benchmarks.foretold import apart, shares_of
-from benchmarks.vllm_machine import BLOCK, BUDGET, LONGEST_ANSWER, LONGEST_PROMPT, Machine, Wave
+from benchmarks.vllm_machine import BLOCK, BUDGET, LONGEST_ANSWER, LONGEST_PROMPT, Clock, Machine, Wave
 from vllm.version import __version__ as version
 
 from soonest.bench.printing import machine as this_machine
@@ -39,7 +41,7 @@ from soonest.core import Rules
 from soonest.data import Trace, read_trace
 from soonest.report import paired_gain, write_json
 from soonest.sim import Options, simulate
-from soonest.sim.steptime import fit_steps
+from soonest.sim.steptime import SECOND, fit_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,8 +177,11 @@ def shares(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, float
     return shares_of(means, range(len(means["fcfs"])), "oracle")
 
 
-def served(study: Study, vllm: Machine, blocks: int, waves: Mapping[str, Sequence[Wave]], part: dict[str, Any]) -> None:
+def served(
+    study: Study, vllm: Machine, clock: Clock, waves: Mapping[str, Sequence[Wave]], part: dict[str, Any]
+) -> None:
     """Every arm on every wave, in an order drawn anew for each."""
+    blocks = part["blocks"]
     part["measured"] = {load: {name: empty() for name in ARMS} for load in waves}
     chance = np.random.default_rng(study.given.seed)
     for repetition in range(study.repetitions):
@@ -185,22 +190,24 @@ def served(study: Study, vllm: Machine, blocks: int, waves: Mapping[str, Sequenc
                 policy, truth = ARMS[name]
                 vllm.use(policy, blocks)
                 gc.collect()
-                seconds = vllm.serve(repetitions[repetition], truth=truth)
+                seconds = vllm.serve(repetitions[repetition], clock, truth=truth)
                 columns = part["measured"][load][name]
                 note(columns, seconds)
                 columns["preemptions"].append(vllm.preempted)
+                columns["slowness"].append(clock.slowness)
                 study.save()
                 study.runs -= 1
                 left = study.seconds - (time.monotonic() - study.begun)
                 study.say(
-                    f"{blocks} blocks, load {load}, repetition {repetition}: {name}, mean {seconds.mean():.2f} s; "
+                    f"{blocks} blocks, load {load}, repetition {repetition}: {name}, mean {seconds.mean():.2f} s, "
+                    f"machine {clock.slowness:.2f} times as slow; "
                     f"{study.runs} runs and about {max(0, left) / 60:.0f} min left"
                 )
 
 
 def empty() -> dict[str, list[float]]:
     """Columns to come."""
-    return {measure: [] for measure in (*MEASURES, "preemptions")}
+    return {measure: [] for measure in (*MEASURES, "preemptions", "slowness")}
 
 
 def compared(part: dict[str, Any], load: str) -> dict[str, Any]:
@@ -272,8 +279,10 @@ def main() -> None:
     fits = {}
     for memory, blocks in parts.items():
         vllm.use("fifo", blocks)
-        capacity, rows = vllm.closed_loop(study.wave(MOST + 1, 1.0, given.closed))
+        full, ended, rows = vllm.closed_loop(study.wave(MOST + 1, 1.0, given.closed))
         fit = fits[memory] = fit_steps(rows)
+        said = [fit.steptime.duration(*map(int, row[:3])) / SECOND for row in rows[:full]]
+        capacity = ended / sum(said)
         study.found[memory] = {
             "blocks": blocks,
             "capacity_rps": capacity,
@@ -293,9 +302,9 @@ def main() -> None:
         "taus": taus,
     }
     study.save()  # the simulator's word comes first
-    for memory, blocks in parts.items():
+    for memory in parts:
         part = study.found[memory]
-        served(study, vllm, blocks, waves[memory], part)
+        served(study, vllm, Clock(fits[memory].steptime), waves[memory], part)
         part["compared"] = {load: compared(part, load) for load in part["measured"]}
         study.save()
         show(memory, part)

@@ -1,13 +1,15 @@
 # ruff: noqa: E402 - vLLM reads its variables when it is imported
 """Real vLLM in this process, and waves of requests for it, as `benchmarks/vllm_benefit.py` runs them.
 
-Seconds are those of the engine's one thread on the processor, so what else the machine does matters little.
+Seconds are those of the engine's one thread on the processor at the speed that the machine had in the closed loop, so
+what else the machine does matters little.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -31,12 +33,17 @@ from vllm.v1.engine.llm_engine import LLMEngine
 from soonest.core import Forecast
 from soonest.engines import tiny
 from soonest.engines.vllm import Scheduler
-from soonest.sim import Workload
+from soonest.sim import StepTime, Workload
 from soonest.sim.forecasts import Beliefs
+from soonest.sim.steptime import SECOND
 
 BLOCK, BUDGET, LONGEST_PROMPT, LONGEST_ANSWER = 32, 512, 600, 200
 THEIRS: Final = {"fifo": "fcfs", "priority": "priority"}
 """vLLM's own schedulers, by our words for them; any other word is a policy of ours."""
+
+
+WINDOW: Final = 100
+"""Iterations that show how fast the machine is just then."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,40 @@ class Wave:
         )
 
 
+@dataclass
+class Clock:
+    """Seconds at the speed of the closed loop.
+
+    An iteration takes its processor time over how slow the machine is just then: what the last `WINDOW` iterations
+    took, beside what `steps` says of them. A speed that drifts would otherwise decide how much is waited in a run.
+    """
+
+    steps: StepTime
+
+    def __post_init__(self) -> None:
+        self.seconds = 0.0
+        self._took: deque[float] = deque(maxlen=WINDOW)
+        self._said: deque[float] = deque(maxlen=WINDOW)
+
+    def advance(self, row: tuple[int, int, int], took: float) -> None:
+        """An iteration ended: its prefill tokens, sequences and context tokens, and its processor time."""
+        self._took.append(took)
+        self._said.append(self.steps.duration(*row) / SECOND)
+        self.seconds += took / self.slowness
+
+    @property
+    def slowness(self) -> float:
+        """What the last iterations took over what they took in the closed loop."""
+        return sum(self._took) / sum(self._said)
+
+
 class Machine:
-    """One engine, whose scheduler is replaced between runs, while nobody runs; `preempted` counts in the last one."""
+    """One engine, whose scheduler is replaced between runs, while nobody runs.
+
+    Attributes:
+        preempted: in the last run.
+        row: prefill tokens, sequences and context tokens of the last iteration.
+    """
 
     def __init__(self, slots: int, blocks: int) -> None:
         self.engine = LLMEngine.from_engine_args(
@@ -91,14 +130,14 @@ class Machine:
         core: Any = self.engine.engine_core
         self.core = core.engine_core
         self.first = self.core.scheduler
-        self.preempted = 0
+        self.preempted, self.row = 0, (0, 0, 0)
 
     def use(self, policy: str, blocks: int) -> None:
         """Another scheduler, on so many of the blocks."""
         config = self.core.vllm_config
         config.scheduler_config.policy = THEIRS.get(policy, "fcfs")
         config.additional_config = {"soonest": {"policy": policy}}
-        made = (AsyncScheduler if policy in THEIRS else Scheduler)(
+        made: Any = (AsyncScheduler if policy in THEIRS else Scheduler)(
             vllm_config=config,
             kv_cache_config=replace(self.first.kv_cache_config, num_blocks=blocks + 1),
             structured_output_manager=self.core.structured_output_manager,
@@ -114,6 +153,19 @@ class Machine:
             preempt(*args, **kwargs)
 
         made._preempt_request = counted  # noqa: SLF001 - as above
+        schedule = made.schedule
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            computed = {r.request_id: r.num_computed_tokens for r in made.running}
+            output = schedule(*args, **kwargs)
+            counts = output.num_scheduled_tokens
+            decoding = {name for name, n in counts.items() if n == 1 and name in computed}
+            context = sum(computed.get(name, 0) + n for name, n in counts.items())
+            prefill = sum(n for name, n in counts.items() if name not in decoding)
+            self.row = (prefill, len(counts), context)
+            return output
+
+        made.schedule = watched
         self.core.scheduler = made
 
     def add(self, wave: Wave, i: int, *, truth: bool) -> None:
@@ -128,52 +180,41 @@ class Machine:
         )
         self.engine.add_request(str(i), {"prompt_token_ids": tokens}, params, priority=round(expected))
 
-    def serve(self, wave: Wave, *, truth: bool) -> NDArray[np.float64]:
-        """Seconds from arrival to end of each request; while nobody runs the clock leaps to the next arrival."""
-        n, came = len(wave.arrival), 0
-        ended = np.full(n, np.nan)
+    def step(self) -> tuple[list[Any], float]:
+        """One iteration: what it put out, and its processor time."""
         begun = time.thread_time()
+        outputs = self.engine.step()
+        return outputs, time.thread_time() - begun
+
+    def serve(self, wave: Wave, clock: Clock, *, truth: bool) -> NDArray[np.float64]:
+        """Seconds from arrival to end of each request; while nobody runs the clock leaps to the next arrival."""
+        n, came, leapt = len(wave.arrival), 0, -clock.seconds
+        ended = np.full(n, np.nan)
         while came < n or self.engine.has_unfinished_requests():
-            now = time.thread_time() - begun
-            if not self.engine.has_unfinished_requests() and wave.arrival[came] > now:
-                begun -= wave.arrival[came] - now
-                now = float(wave.arrival[came])
-            while came < n and wave.arrival[came] <= now:
+            if not self.engine.has_unfinished_requests():
+                leapt += max(0.0, float(wave.arrival[came]) - clock.seconds - leapt)
+            while came < n and wave.arrival[came] <= clock.seconds + leapt:
                 self.add(wave, came, truth=truth)
                 came += 1
-            for output in self.engine.step():
+            outputs, took = self.step()
+            clock.advance(self.row, took)
+            for output in outputs:
                 if output.finished:
-                    ended[int(output.request_id)] = time.thread_time() - begun
+                    ended[int(output.request_id)] = clock.seconds + leapt
         return ended - wave.arrival
 
-    def closed_loop(self, wave: Wave) -> tuple[float, NDArray[np.float64]]:
-        """All at once: requests a second while some wait, and a row for each iteration, as `fit_steps` takes them."""
-        rows, ends = [], []
+    def closed_loop(self, wave: Wave) -> tuple[int, int, NDArray[np.float64]]:
+        """All at once: in how many iterations somebody waits, how many requests end in those, and a row for each.
+
+        Rows are as `fit_steps` takes them.
+        """
+        rows, ends, full = [], [], 0
         for i in range(len(wave.prompt)):
             self.add(wave, i, truth=True)
-        scheduler = self.core.scheduler
-        schedule, seen = scheduler.schedule, {}
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            computed = {r.request_id: r.num_computed_tokens for r in scheduler.running}
-            output = schedule(*args, **kwargs)
-            counts = output.num_scheduled_tokens
-            decoding = {name for name, n in counts.items() if n == 1 and name in computed}
-            context = sum(computed.get(name, 0) + n for name, n in counts.items())
-            prefill = sum(n for name, n in counts.items() if name not in decoding)
-            seen["row"] = (prefill, len(counts), context)
-            return output
-
-        scheduler.schedule = watched
-        begun = last = full = time.thread_time()
         while self.engine.has_unfinished_requests():
-            outputs = self.engine.step()
-            now = time.thread_time()
-            rows.append((*seen["row"], now - last))
-            last = now
-            ends += [now] * sum(output.finished for output in outputs)
-            if len(scheduler.waiting):
-                full = now
-        del scheduler.schedule
-        before = sum(end <= full for end in ends)
-        return before / (full - begun), np.array(rows, dtype=np.float64)
+            outputs, took = self.step()
+            rows.append((*self.row, took))
+            ends += [len(rows)] * sum(output.finished for output in outputs)
+            if len(self.core.scheduler.waiting):
+                full = len(rows)
+        return full, sum(end <= full for end in ends), np.array(rows, dtype=np.float64)

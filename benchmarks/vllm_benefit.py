@@ -260,7 +260,7 @@ def main() -> None:
     """Measure capacity, let the simulator speak, run, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trace", required=True)
-    parser.add_argument("--requests", type=int, default=200, help="of a wave")
+    parser.add_argument("--requests", type=int, default=160, help="of a wave")
     parser.add_argument("--closed", type=int, default=200, help="requests that measure capacity")
     parser.add_argument("--minutes", type=float, default=45, help="of waves: as many repetitions as fit")
     parser.add_argument("--slots", type=int, default=4)

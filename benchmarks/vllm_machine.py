@@ -169,7 +169,10 @@ class Machine:
         self.core.scheduler = made
 
     def add(self, wave: Wave, i: int, *, truth: bool) -> None:
-        """A request of its length, with its forecast, which is its priority too."""
+        """A request of its length, with its forecast; under vLLM's own priority scheduling that is its priority.
+
+        Elsewhere it has none: priority is the first key of our order, too.
+        """
         low, expected, high = wave.told(i, truth=truth)
         tokens = np.random.default_rng(i).integers(4, 700, int(wave.prompt[i])).tolist()
         params = SamplingParams(
@@ -178,7 +181,9 @@ class Machine:
             ignore_eos=True,
             extra_args={"soonest_forecast": [low, expected, high]},
         )
-        self.engine.add_request(str(i), {"prompt_token_ids": tokens}, params, priority=round(expected))
+        by_priority = self.core.vllm_config.scheduler_config.policy == "priority"
+        priority = round(expected) if by_priority else 0
+        self.engine.add_request(str(i), {"prompt_token_ids": tokens}, params, priority=priority)
 
     def step(self) -> tuple[list[Any], float]:
         """One iteration: what it put out, and its processor time."""

@@ -80,6 +80,7 @@ def test_the_whole_study_says_what_stands_with_every_part_of_it(data):
     study = reproduce(settings, silent)
     titles = [section.title for section in study.sections]
     assert titles[0] == "What stands"
+    assert study.answer is study.sections[0]
     assert "What each fault is worth" in titles
     assert "Corrected: the project's own forecasts" in titles
     assert study.seed == 5

@@ -100,7 +100,8 @@ def test_the_authors_figures_come_out_again_in_part_or_not():
 def test_the_mean_jct_of_fcfs_is_counted_beside_theirs():
     last = list(MEASURED)[-1]
     for off, inside in ((lambda _: 0.0, 7), (lambda cell: 9.0 * (cell == last), 6), (lambda _: 9.0, 0)):
-        assert f"Of 7 mean JCTs of FCFS that are known, {inside} lie inside" in tables._tables(published(off)).text[2]
+        said = tables._tables(published(off)).text[2]
+        assert f"Of 7 mean JCTs of FCFS that are known, {inside} lie inside such an interval." in said
 
 
 def test_the_claim_of_latency_stands_only_where_every_gain_is_so_high():

@@ -171,7 +171,7 @@ def _tables(found: Published) -> Section:
 def _fcfs(found: Published) -> str:
     ours = {cell: twenty.mean(found.tables[cell].of(FCFS, "jct")) for cell in MEASURED}
     inside = sum(ours[cell].holds(theirs.fcfs, 1) for cell, theirs in MEASURED.items())
-    return f"Of {len(MEASURED)} mean JCTs of FCFS that are known, {inside} lie inside theirs."
+    return f"Of {len(MEASURED)} mean JCTs of FCFS that are known, {inside} lie inside such an interval."
 
 
 def _table(found: Published) -> Grid:

@@ -1,5 +1,7 @@
 """`soonest reproduce`: which studies run, what it leaves behind, what it refuses."""
 
+import sys
+
 import pytest
 import typer.main
 
@@ -9,6 +11,7 @@ from soonest.studies import reproduction
 from soonest.studies.reproduction import REPRODUCTIONS, Stopwatch
 
 ASKED = []
+TITLES = ["What stands", "Closed forms"]
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +24,8 @@ def quick_studies(monkeypatch):
             ASKED.append((name, settings))
             progress("thinking", 0, 1)
             progress("thinking", 1, 1)
-            return Stopwatch().study(name, f"Title of {name}", settings, [Section("What stands", (f"All of {name}.",))])
+            sections = [Section(title, (f"{title}: all of {name}.",)) for title in TITLES]
+            return Stopwatch().study(name, f"Title of {name}", settings, sections)
 
         return run
 
@@ -31,8 +35,18 @@ def quick_studies(monkeypatch):
 def test_one_study_says_what_stands_and_what_it_was_made_with(soonest):
     status, out, err = soonest("reproduce", "ssjf", "--seed", "3")
     assert status == 0
-    assert out.startswith("Title of ssjf\n\nAll of ssjf.\n\nsoonest reproduce ssjf --seed 3; ")
+    assert out.startswith("Title of ssjf\n\nWhat stands: all of ssjf.\n\nsoonest reproduce ssjf --seed 3; ")
     assert "ssjf: thinking" in err
+
+
+@pytest.mark.parametrize(
+    ("titles", "said"),
+    [(["Closed forms", "What stands", "Rest"], "What stands"), (["When it helps", "Rest"], "When it helps")],
+)
+def test_what_stands_is_said_wherever_it_is_written(soonest, monkeypatch, titles, said):
+    monkeypatch.setattr(sys.modules[__name__], "TITLES", titles)
+    _, out, _ = soonest("reproduce", "robust")
+    assert f"Title of robust\n\n{said}: all of robust.\n\nsoonest reproduce" in out
 
 
 def test_all_studies_leave_json_and_one_page(soonest, tmp_path):
@@ -41,7 +55,7 @@ def test_all_studies_leave_json_and_one_page(soonest, tmp_path):
     assert [name for name, _ in ASKED] == list(REPRODUCTIONS)
     page = (tmp_path / "all.html").read_text()
     for name in REPRODUCTIONS:
-        assert f"All of {name}." in out
+        assert f"What stands: all of {name}." in out
         assert f"Title of {name}" in page
         assert Study.read(tmp_path / f"deep/results/reproduce_{name}.json").name == name
 

@@ -1,12 +1,13 @@
 """What reproductions share: the same figures for the same seed, however many processes share the work."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from soonest.core import SoonestError
 from soonest.studies import reproduction
-from soonest.studies.reproduction import QUICK, REPRODUCTIONS, Settings, Stopwatch, command, spread
+from soonest.studies.reproduction import QUICK, REPRODUCTIONS, Settings, Stopwatch, check_extras, command, spread
 
 HEARD = []
 
@@ -85,6 +86,14 @@ def test_every_reproduction_is_there(name):
 def test_an_unknown_reproduction_is_refused():
     with pytest.raises(SoonestError, match="known: ssjf"):
         reproduction.reproduction("orca")
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    check_extras("text", "fast", "theory")
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(SoonestError, match=r"pip install 'soonest\[fast,theory\]'"):
+        check_extras("text", "fast", "theory")
 
 
 def test_settings_travel_to_other_processes():

@@ -1,4 +1,4 @@
-"""Simulations put together: comparisons now, reproductions and the map later."""
+"""Simulations put together: comparisons, replays of a journal, papers run again, and the map of when order helps."""
 
 from soonest.studies.arm import Arm, arms
 from soonest.studies.comparison import Comparison, Run

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
-import signal
 import time
 import zlib
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -20,9 +19,10 @@ import numpy as np
 
 from soonest.core import SoonestError
 from soonest.report.study import Study
+from soonest.studies.pool import pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from soonest.report.study import Section
 
@@ -42,8 +42,8 @@ REPRODUCTIONS = {
 """What can be run again, by the name of its module here, which has a function `reproduce`: a `Reproduction`."""
 QUICK = 0.1
 """The scale of a quick reproduction."""
-CHUNKS = 16
-"""Pieces that the work of one process is handed out in: progress is told after each."""
+EXTRAS = {"fast": ("numba",), "theory": ("scipy",), "text": ("lightgbm", "sklearn")}
+"""Modules that an extra brings and that a study imports late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,17 @@ def reproduction(name: str) -> Reproduction:
     return cast("Reproduction", import_module(f"soonest.studies.{name}").reproduce)
 
 
+def check_extras(*names: str) -> None:
+    """Refuse, before long work, what lacks a package.
+
+    Raises:
+        SoonestError: one of these extras is not installed.
+    """
+    missing = [name for name in names if not all(map(find_spec, EXTRAS[name]))]
+    if missing:
+        raise SoonestError(f"this study needs more packages: pip install 'soonest[{','.join(missing)}]'")
+
+
 def spread(
     work: Callable[[Task], Found], tasks: Sequence[Task], settings: Settings, progress: Progress, what: str
 ) -> list[Found]:
@@ -137,21 +148,18 @@ def spread(
     """
     progress(what, 0, len(tasks))
     found = []
-    if settings.workers == 1 or len(tasks) < 2:
-        for task in tasks:
-            found.append(work(task))
-            progress(what, len(found), len(tasks))
-        return found
-    chunk = max(1, len(tasks) // (settings.workers * CHUNKS))
-    # not forked: the progress bar has a thread, and a fork beside threads may hang
-    pool = ProcessPoolExecutor(min(settings.workers, len(tasks)), get_context("spawn"), _leave_interrupts)
-    try:
-        for result in pool.map(work, tasks, chunksize=chunk):
+    with closing(_shared(work, tasks, settings)) as results:
+        for result in results:
             found.append(result)
             progress(what, len(found), len(tasks))
-    finally:
-        pool.shutdown(cancel_futures=True)
     return found
+
+
+def _shared(work: Callable[[Task], Found], tasks: Sequence[Task], settings: Settings) -> Generator[Found, None, None]:
+    if len(tasks) < 2 or settings.workers == 1:
+        yield from map(work, tasks)
+        return
+    yield from pooled(work, tasks, settings.workers)
 
 
 def command(name: str, settings: Settings) -> str:
@@ -181,8 +189,3 @@ def machine() -> str:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _leave_interrupts() -> None:
-    """In a process of the pool: Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,9 +12,8 @@ from soonest.report.study import Chart, Curve, Grid, Section, Study
 from soonest.report.study.html import page
 from soonest.report.study.markdown import digest, draw, drawn_from, pictured, to_markdown
 
-GRID = Grid(
-    "JCT of `fcfs` & co", ("policy", "where", "mean", "n"), (("a<b", "here", 43.6789, 50), ("sjf|x", "there", None, 7))
-)
+ROWS = (("`a<b`", "here", 43.6789, 50), ("sjf|x", "there", None, 7))
+GRID = Grid("JCT of `fcfs` & co", ("`policy`", "where", "mean", "n"), ROWS)
 CURVES = (
     Curve("fcfs", (1.0, 2.0, 4.0), (1.0, 2.0, 3.0), (0.5, 1.5, 2.5), (1.5, 2.5, 3.5)),
     Curve("s<j>f", (1.0, 2.0, 4.0), (3.0, 2.0, 1.0)),
@@ -58,8 +57,9 @@ def test_text_tables_and_links_are_there_and_escaped(html):
     assert "<p>First, <code>code</code>.</p>" in text
     assert "<p>Then 1 &lt; 2.</p>" in text
     assert "<caption>JCT of <code>fcfs</code> &amp; co</caption>" in text
-    assert '<td class="word">a&lt;b</td><td class="word">here</td><td>43.7</td><td>50</td>' in text
+    assert '<td class="word"><code>a&lt;b</code></td><td class="word">here</td><td>43.7</td><td>50</td>' in text
     assert "<td></td><td>7</td>" in text
+    assert '<th class="word"><code>policy</code></th>' in text
     assert all(f'id="{name}"' in text for name in re.findall(r'href="#([\w-]+)"', text))
 
 
@@ -71,7 +71,7 @@ def test_a_page_follows_the_reader_s_light_or_dark(html):
 def test_markdown_has_all_of_it():
     text = to_markdown(STUDY, "images")
     assert "## What stands\n\nFirst, `code`.\n\nThen 1 < 2." in text
-    assert "| policy | where | mean | n |\n| :--- | :--- | ---: | ---: |\n| a<b | here | 43.7 | 50 |" in text
+    assert "| `policy` | where | mean | n |\n| :--- | :--- | ---: | ---: |\n| `a<b` | here | 43.7 | 50 |" in text
     assert "| sjf\\|x | there |  | 7 |" in text
     assert [f"![Latency](images/{name})" in text for name in pictured(STUDY)] == [True, True]
     assert "Made with: `soonest reproduce ssjf; seed 7;" in text

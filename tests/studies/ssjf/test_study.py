@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -78,6 +80,7 @@ def test_the_whole_study_says_what_stands_with_every_part_of_it(data):
     study = reproduce(settings, silent)
     titles = [section.title for section in study.sections]
     assert titles[0] == "What stands"
+    assert study.answer is study.sections[0]
     assert "What each fault is worth" in titles
     assert "Corrected: the project's own forecasts" in titles
     assert study.seed == 5
@@ -97,9 +100,104 @@ def test_corrected_runs_are_the_same_for_the_same_seed(data):
     assert not any((first[case] == other[case]).all() for case in cases)
 
 
-def test_missing_data_are_named_before_any_work(tmp_path):
-    with pytest.raises(SoonestError, match="pred"):
-        reproduce(Settings(data=tmp_path), silent)
+@pytest.fixture
+def few_suffice(monkeypatch):
+    """Files of some hundred rows are large enough."""
+    for module, name, value in (
+        (findings, "JOBS", 60),
+        (own, "JOBS", 50),
+        (own, "LEARN", 200),
+        (corrected, "SATURATING", 300),
+    ):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(Settings, "repetitions", lambda _self, usual, _least=2: usual)
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """What would take long fails at once."""
+
+    def work(*_):
+        pytest.fail("work has begun")
+
+    for module, name in ((tables, "run_published"), (switches, "run_switches"), (findings, "run_corrected")):
+        monkeypatch.setattr(module, name, work)
+
+
+def copied(data, folder, changed, content=None):
+    """The data with one file changed, or without it."""
+    shutil.copytree(data, folder, dirs_exist_ok=True)
+    (folder / changed).unlink()
+    if content is not None:
+        write(folder / changed, content)
+    return Settings(data=folder)
+
+
+@pytest.mark.usefixtures("few_suffice", "no_work")
+@pytest.mark.parametrize("name", [LENGTHS, AZURE, own.PROMPTS])
+def test_a_missing_file_is_named_before_any_work(data, tmp_path, name):
+    with pytest.raises(SoonestError, match=f"there is no {name}"):
+        reproduce(copied(data, tmp_path, name), silent)
+
+
+@pytest.mark.usefixtures("few_suffice", "no_work")
+@pytest.mark.parametrize("module", ["lightgbm", "sklearn"])
+def test_a_missing_package_is_named_before_any_work(data, monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SoonestError, match=r"pip install 'soonest\[text\]'"):
+        reproduce(Settings(data=data), silent)
+
+
+def prompts(count=400, **changed):
+    """Rows of the file of prompts; a column is left out where it is changed to nothing."""
+    rows = ({"prompt": f"case {i}", "output_tokens": 3, "output_tokens_t07": 4} | changed for i in range(count))
+    return [json.dumps({name: value for name, value in row.items() if value is not None}) for row in rows]
+
+
+CALLS = [f"{i / 5},10,20" for i in range(400)]
+ROWS = ["10,0,1"] * 400
+UNFIT = {
+    "no second answer": (own.PROMPTS, prompts(output_tokens_t07=None), "output_tokens_t07"),
+    "a second answer of none": (
+        own.PROMPTS,
+        [*prompts(), *prompts(1, output_tokens_t07=0)],
+        "1 in 'output_tokens_t07'.*leave such",
+    ),
+    "a second answer of words": (own.PROMPTS, prompts(output_tokens_t07="few"), "line 1, column 'output_tokens_t07'"),
+    "few prompts": (own.PROMPTS, prompts(210), "leaves 10 others.*give more prompts"),
+    "no class": (LENGTHS, ["output_tokens,pred_class3", "10,0"], "column 'pred_class5' is missing"),
+    "a class of words": (
+        LENGTHS,
+        ["output_tokens,pred_class3,pred_class5", *ROWS, "9,0,long"],
+        "line 402.*pred_class5",
+    ),
+    "a sixth class": (LENGTHS, ["output_tokens,pred_class3,pred_class5", *ROWS, "9,0,5"], "line 402.*pred_class5"),
+    "half a row": (LENGTHS, ["output_tokens,pred_class3,pred_class5", *ROWS, "9,0"], "line 402"),
+    "few answers": (LENGTHS, ["output_tokens,pred_class3,pred_class5", *ROWS[:299]], "299 answers.*draws 300"),
+    "no answer": (LENGTHS, ["output_tokens,pred_class3,pred_class5"], "holds no answer"),
+    "few calls": (AZURE, ["timestamp_s,prompt_tokens,output_tokens", *CALLS[:59]], "59 calls.*replays 60"),
+    "calls at once": (AZURE, ["timestamp_s,prompt_tokens,output_tokens", *["1,10,20"] * 60], "arrive at once"),
+}
+
+
+@pytest.mark.usefixtures("few_suffice", "no_work")
+@pytest.mark.parametrize("case", UNFIT)
+def test_unfit_data_are_named_before_any_work(data, tmp_path, case):
+    name, content, said = UNFIT[case]
+    with pytest.raises(SoonestError, match=f"{name}.*{said}"):
+        reproduce(copied(data, tmp_path, name, content), silent)
+
+
+def test_served_prompts_are_others_than_those_learned_from(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(own, "JOBS", 50)
+    twice = [*prompts(300), *prompts(300)]
+    settings = copied(data, tmp_path, own.PROMPTS, twice)
+    learn, serve, again = own._split(settings.data / own.PROMPTS, 200, seed=1)
+    assert len(learn) == 200
+    assert not set(learn.groups.tolist()) & set(serve.groups.tolist())
+    assert len(again) == len(serve) < 400
+    assert set(serve.tokens.tolist()) == {3}
+    assert set(again.tolist()) == {4}
 
 
 def setting(points, faults=None, repetitions=7, mode=ALONE):

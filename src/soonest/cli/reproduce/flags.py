@@ -20,7 +20,13 @@ Names = Annotated[
 ]
 All = Annotated[bool, option("Everything, one after the other.", RUNS, "--all")]
 Quick = Annotated[
-    bool, option("A tenth of the repetitions: whether it works, in a minute or two; wider intervals.", RUNS, "--quick")
+    bool,
+    option(
+        "A tenth of the repetitions, or as few as an interval needs: whether it works, in a minute or two; wider "
+        "intervals.",
+        RUNS,
+        "--quick",
+    ),
 ]
 Seed = Annotated[int, option("Seed of everything random; the same seed gives the same figures.", RUNS, "--seed")]
 Workers = Annotated[

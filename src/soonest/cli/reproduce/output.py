@@ -27,10 +27,9 @@ def check(out: Path | None, html: Path | None) -> None:
 
 def show(study: Study) -> None:
     """What stands, and what it was made with."""
-    first = study.sections[0]
     made = [f"{name} {number}" for name, number in study.versions.items()]
     origin = f"{study.command}; {', '.join(made)}; {study.machine}; {study.seconds:.0f} s"
-    typer.echo("\n\n".join([study.title, *first.text, origin]) + "\n")
+    typer.echo("\n\n".join([study.title, *study.answer.text, origin]) + "\n")
 
 
 def write(studies: Sequence[Study], out: Path | None, html: Path | None) -> None:

@@ -118,7 +118,7 @@ def _table(grid: Grid) -> str:
     kinds = [' class="word"' if word else "" for word in leading_words(grid)]
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        return f"<tr>{''.join(f'<{tag}{k}>{escape(c)}</{tag}>' for k, c in zip(kinds, cells, strict=True))}</tr>\n"
+        return f"<tr>{''.join(f'<{tag}{k}>{_words(c)}</{tag}>' for k, c in zip(kinds, cells, strict=True))}</tr>\n"
 
     rows = "".join(line("td", [numbers_as_text(cell) for cell in row]) for row in grid.rows)
     head = line("th", grid.headings)

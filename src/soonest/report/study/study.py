@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Cell = str | int | float | None
+VERDICT = "What stands"
+"""The title of the section that says which claims of a paper stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Curve:
 
     name: str
     x: tuple[float, ...]
-    y: tuple[float, ...]
+    y: tuple[float, ...]  # `nan` where there is nothing to show
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
 
@@ -68,9 +71,14 @@ class Study:
     seconds: float  # how long it took
     sections: tuple[Section, ...] = field(default=())
 
+    @property
+    def answer(self) -> Section:
+        """The section that says what stands; in a study of no paper's claims, the first."""
+        return next((section for section in self.sections if section.title == VERDICT), self.sections[0])
+
     def to_json(self) -> str:
-        """The study as JSON that `from_json` reads back equal."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        """The study as JSON that `from_json` reads back equal; a number that is not finite becomes nothing."""
+        return json.dumps(_finite(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Study:
@@ -82,6 +90,15 @@ class Study:
     def read(cls, path: Path) -> Study:
         """The study in a file that holds what `to_json` wrote."""
         return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither infinity nor `nan`."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _section(values: dict[str, Any]) -> Section:
@@ -96,5 +113,9 @@ def _section(values: dict[str, Any]) -> Section:
 
 
 def _curve(values: dict[str, Any]) -> Curve:
-    band = {side: None if values[side] is None else tuple(values[side]) for side in ("low", "high")}
-    return Curve(values["name"], tuple(values["x"]), tuple(values["y"]), **band)
+    band = {side: None if values[side] is None else _numbers(values[side]) for side in ("low", "high")}
+    return Curve(values["name"], _numbers(values["x"]), _numbers(values["y"]), **band)
+
+
+def _numbers(values: list[float | None]) -> tuple[float, ...]:
+    return tuple(math.nan if value is None else value for value in values)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from soonest.core import Rules
+from soonest.core import Rules, SoonestError
 from soonest.data import gamma, poisson
 from soonest.policies import policy
-from soonest.report import measures
+from soonest.report import interval, measures, paired_gain
 from soonest.sim import Options, StepTime, Workload, saturation, simulate
 from soonest.sim.forecasts import Beliefs, classes, oracle
 from soonest.sim.simulate import kernel_obstacle
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from soonest.sim import Result
     from soonest.sim.simulate import Backend
     from soonest.studies.reproduction import Progress, Settings
+    from soonest.studies.ssjf import own
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -73,6 +74,43 @@ class _Task:
     seed: int
     lengths: Path
     azure: Path
+
+
+class Corrected(NamedTuple):
+    """Repetitions by case, of shape (repetitions, arms, measures), and what the project's own forecasts gave."""
+
+    cases: dict[Case, Floats]
+    own: own.Outcome
+
+    def of(self, case: Case, arm: str, measure: str) -> list[float]:
+        """One number a repetition."""
+        return column(self.cases[case], list(ARMS).index(arm), measure)
+
+    def gain(self, case: Case, arm: str) -> Interval:
+        """By how much mean JCT falls, in per cent."""
+        return paired_gain(self.of(case, arm, "jct"), self.of(case, FCFS, "jct"))
+
+    def factor(self, case: Case, arm: str, measure: str) -> Interval:
+        """How many times as high a number is."""
+        pairs = zip(self.of(case, arm, measure), self.of(case, FCFS, measure), strict=True)
+        return interval([value / base for value, base in pairs])
+
+
+def check(settings: Settings, jobs: int) -> None:
+    """Refuse, before long work, files that are too small for so many jobs.
+
+    Raises:
+        SoonestError: one is missing, malformed or too small.
+    """
+    lengths, azure = files(settings)
+    least, answers = max(jobs, SATURATING), len(answers_in(lengths).tokens)
+    if answers < least:
+        raise SoonestError(f"{lengths}: holds {answers} answers, and this study draws {least}: give the whole file")
+    times = times_in(azure)
+    if len(times) < jobs:
+        raise SoonestError(f"{azure}: holds {len(times)} calls, and this study replays {jobs}: give a longer trace")
+    if (times[jobs - 1 :] == times[: len(times) - jobs + 1]).any():
+        raise SoonestError(f"{azure}: {jobs} calls in a row arrive at once, so they have no rate: give another trace")
 
 
 def simulated(

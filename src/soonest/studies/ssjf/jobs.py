@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
@@ -11,6 +9,9 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from soonest.core import SoonestError
+from soonest.data import read_trace
+from soonest.data.examples.rows import format_of, stream
+from soonest.data.source import Place, whole
 from soonest.studies.ssjf.published import SECOND, Jobs
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ LENGTHS: Final = "arrivals/ssjf_vicuna13b_bert_predictions.csv.gz"
 AZURE: Final = "arrivals/azure_conv_2023.csv.gz"
 CLASSES: Final = {"five classes": "pred_class5", "three classes": "pred_class3"}
 """Predictor tasks whose predictions are published, and their columns."""
+HIGHEST: Final = {"five classes": 4, "three classes": 2}
+"""The highest class of each, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,23 +166,31 @@ def _replayed(point: Point, azure: Floats, faults: Faults, generator: np.random.
 
 @lru_cache(maxsize=2)
 def answers_in(path: Path) -> Answers:
-    """The published predictions: columns `output_tokens`, `pred_class3` and `pred_class5`."""
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
-        rows = csv.reader(text)
-        header = next(rows)
-        columns = np.array([row for row in rows if row], dtype=np.int64).T
-    found = dict(zip(header, columns, strict=True))
-    missing = [name for name in ("output_tokens", *CLASSES.values()) if name not in found]
+    """The published predictions: columns `output_tokens`, `pred_class3` and `pred_class5`.
+
+    Raises:
+        SoonestError: a column is missing, or a cell holds another number: it names the file, the line and the column.
+    """
+    rows = list(stream(path, format_of(path)))
+    if not rows:
+        raise SoonestError(f"{path}: holds no answer; is the file whole?")
+    header = rows[0][1]
+    missing = [name for name in ("output_tokens", *CLASSES.values()) if name not in header]
     if missing:
         raise SoonestError(f"{path}: column {missing[0]!r} is missing; the header is {', '.join(header)}")
-    return Answers.of(found["output_tokens"], {task: found[column] for task, column in CLASSES.items()})
+    place = Place(path, [line for line, _ in rows])
+
+    def column(name: str, *limits: int) -> Ints:
+        return whole(place, name, [cells.get(name) for _, cells in rows], *limits)
+
+    return Answers.of(
+        column("output_tokens", 1), {task: column(name, 0, HIGHEST[task]) for task, name in CLASSES.items()}
+    )
 
 
 @lru_cache(maxsize=2)
 def times_in(path: Path) -> Floats:
     """Arrivals of a trace, in seconds from its first."""
-    from soonest.data import read_trace  # noqa: PLC0415 - only those who replay read it
-
     arrival = read_trace(path).arrival
     return np.asarray(arrival - arrival[0], dtype=np.float64)
 

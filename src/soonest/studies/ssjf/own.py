@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -21,7 +19,7 @@ from soonest.sim import Options, StepTime, Workload, saturation
 from soonest.sim.forecasts import oracle, percentile_edges, real_classes
 from soonest.studies.reproduction import spread
 from soonest.studies.ssjf.corrected import FCFS, RULES, SJF, average, column, compared, plus_minus
-from soonest.studies.ssjf.jobs import LENGTHS, answers_in
+from soonest.studies.ssjf.jobs import answers_in, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from soonest.data.examples import Examples
     from soonest.report import Interval
     from soonest.report.study import Cell
     from soonest.sim.forecasts import Beliefs
@@ -38,9 +37,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 PROMPTS: Final = "lengths/alpaca_vicuna7b.jsonl.gz"
+ANSWER, OTHER = "output_tokens", "output_tokens_t07"
+"""Columns: tokens of the model's answer, and of its other answer, at temperature 0.7."""
 LEARN: Final = 5000
-SERVE: Final = 4000
-"""Prompts to learn from (fewer in a smaller reproduction), and others, of which each run serves some."""
+SERVE: Final = 12_000
+"""Prompts to learn from (fewer in a smaller reproduction), and others at most, of which each run serves some."""
 JOBS: Final = 2000
 BERT, AGAIN = "BERT's five-class errors", "a second answer"
 ARMS: Final = {
@@ -62,8 +63,9 @@ WORDS: Final = (
     "the prompts are Alpaca's and the lengths those of Vicuna-7B's answers: `text` and `history` learn from some of "
     "them and forecast others; two and five classes are the class in which `text` expects the answer. BERT stands "
     "beside them by its errors, drawn from its published confusion of classes. `a second answer` forecasts by the "
-    "length of the same model's other answer to the prompt: what a perfect reader of prompts could know. Fine-tuning "
-    "an encoder takes longer than a study may; its tasks are measured on the page of predictors."
+    "length of the same model's other answer to the prompt, so by what one other draw knows: a reader who knew the "
+    "mean of all answers to a prompt would do better. Fine-tuning an encoder takes longer than a study may; its tasks "
+    "are measured on the page of predictors."
 )
 
 
@@ -85,17 +87,39 @@ class _Task:
 
 
 class Outcome(NamedTuple):
-    """Kendall's tau by forecast, and by rules and load the repetitions, of shape (repetitions, arms, measures)."""
+    """What came of it: Kendall's tau over all answers that may be served, and what serving some of them took.
 
+    `learned` and `answers` count prompts; `values` has, by rules and load, shape (repetitions, arms, measures).
+    """
+
+    learned: int
+    answers: int
     tau: dict[str, float]
     values: dict[tuple[str, float], Floats]
 
 
+class Split(NamedTuple):
+    """Prompts to learn from and others to serve, and of the latter the tokens of the model's other answers."""
+
+    learn: Examples
+    serve: Examples
+    again: Ints
+
+
+def check(settings: Settings) -> None:
+    """Refuse, before long work, a file that cannot be learned from and served.
+
+    Raises:
+        SoonestError: it is missing, malformed or too small.
+    """
+    _split(_prompts(settings), _learned(settings), *settings.seeds("own", 1))
+
+
 def own_forecasts(repetitions: int, settings: Settings, progress: Progress) -> Outcome:
     """Fit on some Alpaca prompts, serve others: Vicuna-7B's answers, with Poisson arrivals."""
-    prompts = settings.file(PROMPTS, "prompts with Vicuna-7B's lengths")
-    lengths = settings.file(LENGTHS, "Vicuna-13B's lengths with BERT's predictions")
-    work = partial(_told, prompts, settings.repetitions(LEARN, 1000))
+    lengths, _ = files(settings)
+    learned = _learned(settings)
+    work = partial(_told, _prompts(settings), learned)
     told = spread(work, settings.seeds("own", 1), settings, progress, "fitting `text`")[0]
     tasks = []
     for rules, load in SHOWN:
@@ -108,20 +132,39 @@ def own_forecasts(repetitions: int, settings: Settings, progress: Progress) -> O
     tau = {name: kendall_tau(forecast.astype(np.float64), truth) for name, forecast in told.forecasts.items()}
     bert = real_classes(truth, answers_in(lengths).tokens, answers_in(lengths).predicted["five classes"])
     tau[BERT] = kendall_tau(_expected(bert), truth)
-    return Outcome(tau, values)
+    return Outcome(learned, len(truth), tau, values)
+
+
+def _prompts(settings: Settings) -> Path:
+    return settings.file(PROMPTS, "prompts with Vicuna-7B's lengths")
+
+
+def _learned(settings: Settings) -> int:
+    return settings.repetitions(LEARN, 1000)
+
+
+def _split(prompts: Path, count: int, seed: int) -> Split:
+    """So many prompts to learn from, and others that none of them repeats."""
+    rows, others = (read_examples(prompts, {"output_tokens": column}) for column in (ANSWER, OTHER))
+    if rows.left_out or others.left_out:
+        raise SoonestError(
+            f"{prompts}: {rows.left_out} rows have no answer in {ANSWER!r} and {others.left_out} in {OTHER!r}, and "
+            "this study needs both: leave such rows out of the file"
+        )
+    order = np.random.default_rng(seed).permutation(len(rows))
+    learn, served = rows.take(order[:count]), order[count:][:SERVE]
+    served = served[~np.isin(rows.groups[served], learn.groups)]
+    if len(served) < JOBS:
+        raise SoonestError(
+            f"{prompts}: of {len(rows)} prompts {count} are learned from, which leaves {len(served)} others, and this "
+            f"study serves {JOBS}: give more prompts"
+        )
+    return Split(learn, rows.take(served), others.tokens[served])
 
 
 def _told(prompts: Path, count: int, seed: int) -> Told:
     """Forecasts of prompts that were not learned from."""
-    rows = read_examples(prompts)
-    again = _second_answers(prompts)
-    if len(again) != len(rows):
-        raise SoonestError(f"{prompts}: {len(again) - len(rows)} rows have no answer; this study needs them all")
-    order = np.random.default_rng(seed).permutation(len(rows))
-    learn, served = rows.take(order[:count]), order[count:][:SERVE]
-    serve = rows.take(served)
-    fresh = ~np.isin(serve.groups, learn.groups)
-    serve, again = serve.take(fresh), again[served][fresh]
+    learn, serve, again = _split(prompts, count, seed)
     expected = {}
     for name in ("text", "history"):
         made = predictor(name)
@@ -139,12 +182,6 @@ def _told(prompts: Path, count: int, seed: int) -> Told:
             "history": np.maximum(1, np.rint(expected["history"]).astype(np.int64)),
         },
     )
-
-
-def _second_answers(prompts: Path) -> Ints:
-    """Tokens of the same model's other answers, at temperature 0.7."""
-    with gzip.open(prompts, "rt", encoding="utf-8") as lines:
-        return np.array([max(1, json.loads(line)["output_tokens_t07"]) for line in lines], dtype=np.int64)
 
 
 def _sustained(rules: str, tokens: Ints) -> float:
@@ -187,9 +224,13 @@ def section(found: Outcome) -> Section:
         "batching", "load", "forecast", "Kendall's tau", "mean JCT s", "gain %", "share of SJF's gain", "p99 s",
         "max wait s",
     )  # fmt: skip
+    covered = (
+        f"The intervals cover which {JOBS} of {found.answers} answers are served, and when they come. `text` and "
+        f"`history` learned once, from {found.learned} prompts: what another fit would change, they do not cover."
+    )
     grid = Grid(f"Own forecasts: {JOBS} jobs, {repetitions} repetitions, Poisson arrivals", headings, tuple(rows))
     chart = Chart("What a better order is worth", "Kendall's tau", "share of SJF's gain", tuple(curves))
-    return Section("Corrected: the project's own forecasts", (WORDS,), (grid,), (chart,))
+    return Section("Corrected: the project's own forecasts", (WORDS, covered), (grid,), (chart,))
 
 
 def _shares(values: Floats) -> dict[str, Interval]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -38,6 +40,13 @@ class Spread:
     def text(self, decimals: int) -> str:
         """`43.7 (41.9 to 45.1)`."""
         return "{} ({})".format(*self.texts(decimals))
+
+
+def span(values: Iterable[float], decimals: int = 1) -> str:
+    """`16.0 to 79.2`: the lowest and the highest, or what both are."""
+    found = list(values)
+    low, high = f"{min(found):.{decimals}f}", f"{max(found):.{decimals}f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def gain(jct: Floats, base: Floats) -> Spread:

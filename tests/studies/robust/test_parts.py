@@ -1,13 +1,17 @@
 """Each simulated part in small: what it finds, and that its table says so."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from soonest.core import Forecast, SoonestError
 from soonest.sim import Beliefs
+from soonest.studies import robust
 from soonest.studies.reproduction import Settings
 from soonest.studies.robust import a_min, families, online, realistic
 from soonest.studies.robust.families import Policy
+from soonest.studies.robust.theory import convergence, optimum
 
 QUICK = Settings(scale=0.01)
 
@@ -112,3 +116,35 @@ def test_a_file_with_too_few_answers_is_named(tmp_path):
     path.write_text('{"prompt": "Why?", "output_tokens": 3}\n' * 5)
     with pytest.raises(SoonestError, match="5 answers"):
         realistic.learned(path, 60, 1)
+
+
+def test_what_is_missing_is_named_before_any_work(monkeypatch, tmp_path):
+    def hear(what, *_):
+        raise AssertionError(f"began {what}")
+
+    with pytest.raises(SoonestError, match="alpaca_vicuna7b"):
+        robust.reproduce(Settings(data=tmp_path), hear)
+    (tmp_path / realistic.FILE).parent.mkdir()
+    (tmp_path / realistic.FILE).touch()
+    for module, extra in (("lightgbm", "text"), ("scipy", "theory"), ("numba", "fast")):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(SoonestError, match=rf"soonest\[.*{extra}"):
+            robust.reproduce(Settings(data=tmp_path), hear)
+
+
+@pytest.mark.slow
+def test_the_study_says_first_what_stands(shared_data, monkeypatch):
+    few = convergence.cases()[:1]
+    for where, name, small in (
+        (convergence, "cases", lambda: few), (optimum, "JOBS", 20_000), (families, "LOWS", (4, 2)),
+        (families, "MEMORY", 200), (families, "FILLS", 10), (a_min, "REQUESTS", 200), (a_min, "TWO_MEMORY", 200),
+        (online, "REQUESTS", 200), (online, "MANY", 200), (realistic, "REQUESTS", 100), (realistic, "LEARNED", 100),
+    ):  # fmt: skip
+        monkeypatch.setattr(where, name, small)
+    data = shared_data(realistic.FILE).parents[1]
+    study = robust.reproduce(Settings(scale=0.01, data=data), silent)
+    assert [section.title for section in study.sections] == [
+        "What stands", "Closed forms", "Closed forms by simulation", "Policies over alpha", "The optimum",
+        "The A_min table", "Arrivals over time, in rounds", "MC-SF and its baselines", "In realistic conditions",
+    ]  # fmt: skip
+    assert len(study.answer.text) == 5 + len(online.SOURCES) + 1 + 2

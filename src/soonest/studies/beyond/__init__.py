@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soonest.report.study import Section
+from soonest.report.study import VERDICT, Section
 from soonest.studies.beyond import below_hindsight, better_a_min, engine
-from soonest.studies.reproduction import Stopwatch
+from soonest.studies.reproduction import Stopwatch, check_extras
 
 if TYPE_CHECKING:
     from soonest.report.study import Study
@@ -24,12 +24,13 @@ def reproduce(settings: Settings, progress: Progress) -> Study:
         SoonestError: the extra `fast` is missing.
     """
     watch = Stopwatch()
+    check_extras("fast")
     tables = better_a_min.measure(settings, progress)
     backlogs = below_hindsight.measure(settings, progress)
     served = engine.measure(settings, progress)
     verdict = (*better_a_min.stands(tables), *below_hindsight.stands(backlogs), *engine.stands(served))
     sections = [
-        Section("What stands", verdict),
+        Section(VERDICT, verdict),
         better_a_min.section(tables),
         below_hindsight.section(backlogs),
         engine.section(served),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soonest.report.study import Section
-from soonest.studies.reproduction import Stopwatch
+from soonest.report.study import VERDICT, Section
+from soonest.studies.reproduction import Stopwatch, check_extras
 from soonest.studies.robust import a_min, families, online, realistic
 from soonest.studies.robust.theory import closed_forms, convergence, optimum
 
@@ -25,6 +25,7 @@ def reproduce(settings: Settings, progress: Progress) -> Study:
         SoonestError: the data file is missing, or one of the extras `fast`, `theory` and `text` is.
     """
     watch = Stopwatch()
+    check_extras("fast", "theory", "text")
     settings.file(realistic.FILE, realistic.ABOUT)
     closed = closed_forms.checks()
     simulated = convergence.measure(settings, progress)
@@ -43,7 +44,7 @@ def reproduce(settings: Settings, progress: Progress) -> Study:
         *realistic.stands(engine),
     )
     sections = [
-        Section("What stands", verdict),
+        Section(VERDICT, verdict),
         closed_forms.section(closed),
         convergence.section(simulated),
         families.section(over_alpha),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from soonest.report.study import Grid
     from soonest.studies.reproduction import Progress, Settings
-    from soonest.studies.robust.a_min import Found, Policy
+    from soonest.studies.robust.a_min import Found
+    from soonest.studies.robust.families import Policy
 
 POLICIES: Final = (*ORDERS, A_MAX, LEAST_AREA)
 KINDS: Final = {

@@ -249,11 +249,11 @@ def setting(found: Found) -> str:
 
 def _noise(found: Found) -> str:
     """How far off the fallen are, in standard deviations of one workload."""
-    fallen = [
-        abs(check.difference) / float(np.std(found.means(source, policy), ddof=1))
-        for (source, policy), check in _expected(found).items()
-        if not check.stands
-    ]
+    fallen = []
+    for (source, policy), check in _expected(found).items():
+        one = float(np.std(found.means(source, policy), ddof=1))
+        if one > 0 and not check.stands:
+            fallen.append(abs(check.difference) / one)
     if not fallen:
         return ""
     return f" None of these is farther off than {max(fallen):.1f} standard deviations of a single workload."

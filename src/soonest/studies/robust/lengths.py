@@ -44,8 +44,9 @@ def chats(seed: int, jobs: int, *, prompts: bool = True) -> Workload:
 def log_normal(generator: np.random.Generator, jobs: int, mean: float, median: float) -> NDArray[np.int64]:
     """Lengths of 1 to `LONGEST` tokens, of this mean and median before they are cut."""
     sigma = np.sqrt(2 * np.log(mean / median))
-    lengths = median * np.exp(sigma * generator.standard_normal(jobs))
-    return np.clip(np.rint(lengths), 1, LONGEST).astype(np.int64)
+    uncut = median * np.exp(sigma * generator.standard_normal(jobs))
+    lengths: NDArray[np.int64] = np.clip(np.rint(uncut), 1, LONGEST).astype(np.int64)
+    return lengths
 
 
 def geometrics(seed: int, jobs: int, mean: float) -> Workload:

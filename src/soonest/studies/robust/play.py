@@ -195,7 +195,7 @@ def _fits(j: Jobs, held: Ints, far: int, memory: int, i: int) -> bool:
 @compiled
 def _left(j: Jobs, i: int) -> int:
     """Rounds from a start to its estimate."""
-    return max(j.estimate[i] - j.kept[i], 1)
+    return int(max(j.estimate[i] - j.kept[i], 1))
 
 
 @compiled

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FILE: Final = "lengths/alpaca_vicuna7b.jsonl.gz"
 ABOUT: Final = "prompts with the lengths of their answers"
 PREDICTOR: Final = "conformal(text)"
-LEARNED: Final = 8000
+LEARNED: Final = 5000
 REQUESTS: Final = 3000
 SEEDS: Final = 10
 TOKENS: Final = 6400

@@ -94,8 +94,9 @@ def finished(work: Workload, policy: Policy, options: Options, *, ties: bool) ->
     prompt, output, row, room, estimate = (
         column.astype(np.int64) for column in (work.prompt_tokens, work.output_tokens, row, room, estimate)
     )
-    states = (np.zeros(n, np.int64) for _ in range(7))
-    jobs = Jobs(prompt, output, row, room, estimate, *states, high, np.maximum(expected, 1.0))
+    begun, kept, attempts, number, limit, gone, end = (np.zeros(n, np.int64) for _ in range(7))
+    known = high, np.maximum(expected, 1.0)
+    jobs = Jobs(prompt, output, row, room, estimate, begun, kept, attempts, number, limit, gone, end, *known)
     running, waiting, evictable = (np.zeros(n, np.int64) for _ in range(3))
     held, ending, sizes = (np.zeros(int(room.max()) + 2, np.int64) for _ in range(3))
     space = Room(running, waiting, evictable, held, ending, sizes, np.zeros(n), np.zeros(n))

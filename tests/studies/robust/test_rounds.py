@@ -1,11 +1,12 @@
 """The compiled rounds are the simulator's, request by request; ties drawn are a policy that hashes them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from soonest.core import Rules, SimulationError
+from soonest.core import Need, Rules, SimulationError
 from soonest.policies import policy
 from soonest.policies.a_min import AMin
 from soonest.sim import Options, Workload, simulate
@@ -30,6 +31,14 @@ POLICIES = (
 )
 
 
+CASES = [
+    (words, restart)
+    for words in POLICIES
+    for restart in (True, False)
+    if restart or Need.RESTART not in policy(words).needs
+]
+
+
 class Drawn(AMin):
     """A_min with a number in (0, 1] added to whole keys: of equals, the smallest number goes."""
 
@@ -40,32 +49,44 @@ class Drawn(AMin):
         return super().keep(entry) + draw(self.seed, entry.sequence, entry.attempts, TIES + entry.generated)
 
 
-def instance(seed):
+def instance(seed, *, restart=True):
     generator = np.random.default_rng(seed)
     n, memory = int(generator.integers(1, 40)), int(generator.integers(12, 60))
     prompts = generator.integers(0, 6, n)
     outputs = np.minimum(generator.integers(1, 20, n), memory - prompts)
     work = Workload(np.zeros(n), prompts, outputs, beliefs(SOURCES[seed % len(SOURCES)], outputs))
-    return work, Options(Rules.paper(memory), seed=seed)
+    return work, Options(replace(Rules.paper(memory), restart=restart), seed=seed)
 
 
 def rounds_of(result):
     return (result.finished // int(PICOSECONDS)).tolist()
 
 
-@pytest.mark.parametrize("words", POLICIES)
-def test_every_request_ends_when_the_simulator_ends_it(words):
+@pytest.mark.parametrize(("words", "restart"), CASES)
+def test_every_request_ends_when_the_simulator_ends_it(words, restart):
     for seed in range(25):
-        work, options = instance(seed)
+        work, options = instance(seed, restart=restart)
         expected = rounds_of(simulate(work, words, options, backend="python"))
         assert finished(work, policy(words), options, ties=False).tolist() == expected
 
 
-@pytest.mark.parametrize("order", ["smallest", "largest"])
-def test_ties_drawn_are_a_policy_that_hashes_them(order):
+def test_an_eviction_that_keeps_its_tokens_is_not_one_that_loses_them():
     differ = 0
     for seed in range(25):
-        work, options = instance(seed)
+        lost, kept = (
+            finished(work, policy("a_min"), options, ties=False).tolist()
+            for work, options in (instance(seed, restart=restart) for restart in (True, False))
+        )
+        differ += lost != kept
+    assert differ
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize("order", ["smallest", "largest"])
+def test_ties_drawn_are_a_policy_that_hashes_them(order, restart):
+    differ = 0
+    for seed in range(25):
+        work, options = instance(seed, restart=restart)
         hashing = Drawn("stored", order)
         hashing.seed = seed
         plain = policy(f"a_min(stored, {order})")
@@ -84,6 +105,13 @@ def test_what_is_unknown_here_is_simulated():
     )
     with pytest.raises(SimulationError, match="shortest"):
         total_latency(work, "shortest", memory, 0, ties=True)
+
+
+def test_ties_are_not_drawn_among_keys_with_fractions():
+    outputs = np.array([2, 5])
+    work = Workload(np.zeros(2), np.zeros(2, dtype=int), outputs, beliefs("interval(1,6)", outputs))
+    with pytest.raises(SimulationError, match="least_area"):
+        total_latency(work, "least_area", 9, 0, ties=True)
 
 
 def test_later_arrivals_are_refused():

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soonest.studies.beyond.below_hindsight import below_hindsight
-from soonest.studies.beyond.better_a_min import better_a_min
-from soonest.studies.beyond.engine import on_an_engine
-from soonest.studies.reproduction import Stopwatch
+from soonest.report.study import VERDICT, Section
+from soonest.studies.beyond import below_hindsight, better_a_min, engine
+from soonest.studies.reproduction import Stopwatch, check_extras
 
 if TYPE_CHECKING:
     from soonest.report.study import Study
     from soonest.studies.reproduction import Progress, Settings
 
+__all__ = ["reproduce"]
+
+TITLE = "Beyond the papers: least area and pacing"
+
 
 def reproduce(settings: Settings, progress: Progress) -> Study:
-    """What `least_area` and pacing are worth, beside the policies and bounds of the theory papers."""
+    """What `least_area` and pacing are worth, beside the policies and bounds of the theory papers.
+
+    Raises:
+        SoonestError: the extra `fast` is missing.
+    """
     watch = Stopwatch()
-    sections = (
-        better_a_min(settings, progress),
-        below_hindsight(settings, progress),
-        on_an_engine(settings, progress),
-    )
-    return watch.study("beyond", "Beyond the papers: least area and pacing", settings, sections)
+    check_extras("fast")
+    tables = better_a_min.measure(settings, progress)
+    backlogs = below_hindsight.measure(settings, progress)
+    served = engine.measure(settings, progress)
+    verdict = (*better_a_min.stands(tables), *below_hindsight.stands(backlogs), *engine.stands(served))
+    sections = [
+        Section(VERDICT, verdict),
+        better_a_min.section(tables),
+        below_hindsight.section(backlogs),
+        engine.section(served),
+    ]
+    return watch.study("beyond", TITLE, settings, sections)

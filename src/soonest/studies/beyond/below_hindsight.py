@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from soonest.core import Rules
+import numpy as np
+
+from soonest.report import interval
 from soonest.report.study import Grid, Section
 from soonest.sim import Options, simulate
 from soonest.sim.forecasts import beliefs
 from soonest.sim.theory import area_bound
-from soonest.studies.beyond.lengths import chats, geometric, spread_of
+from soonest.sim.workload import PICOSECONDS
 from soonest.studies.reproduction import spread
+from soonest.studies.robust.checks import Order, by_order, compared, plus_minus
+from soonest.studies.robust.lengths import LONGEST, MEMORY, chats, geometrics, rules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
     from soonest.report.study import Cell
     from soonest.sim import Workload
     from soonest.studies.reproduction import Progress, Settings
@@ -23,123 +31,208 @@ if TYPE_CHECKING:
 class Backlog:
     """Requests that all wait at 0: geometric of this mean, or LMSYS-like where there is none."""
 
-    name: str
+    lengths: str
     jobs: int
     memory: int
     mean: float = 0.0
     prompts: bool = False
 
+    @property
+    def name(self) -> str:
+        """How sentences call it."""
+        return f"{self.lengths} ({self.jobs:,} in {self.memory:,} tokens)"
+
     def work(self, seed: int) -> Workload:
         """The requests, drawn with this seed."""
         if self.mean:
-            return geometric(seed, self.jobs, self.mean)
+            return geometrics(seed, self.jobs, self.mean)
         return chats(seed, self.jobs, prompts=self.prompts)
 
 
-HUGE = (
-    Backlog("geometric, mean 5", 400_000, 4_000, 5),
-    Backlog("geometric, mean 20", 400_000, 40_000, 20),
+HUGE: Final = (
+    Backlog("geometric of mean 5", 400_000, 4_000, 5),
+    Backlog("geometric of mean 20", 400_000, 40_000, 20),
 )
-SMALL = (
-    Backlog("geometric, mean 5", 2_000, 400, 5),
-    Backlog("geometric, mean 20", 2_000, 1_000, 20),
-    Backlog("geometric, mean 20", 2_000, 4_000, 20),
-    Backlog("LMSYS-like, no prompts", 2_000, 16_492),
-    Backlog("LMSYS-like, prompts", 2_000, 16_492, prompts=True),
+SMALL: Final = (
+    Backlog("geometric of mean 5", 2_000, 400, 5),
+    Backlog("geometric of mean 20", 2_000, 1_000, 20),
+    Backlog("geometric of mean 20", 2_000, 4_000, 20),
+    Backlog("LMSYS-like without prompts", 2_000, MEMORY),
+    Backlog("LMSYS-like with prompts", 2_000, MEMORY, prompts=True),
 )
-LARGE = (
-    Backlog("geometric, mean 20", 20_000, 4_000, 20),
-    Backlog("LMSYS-like, no prompts", 10_000, 16_492),
-    Backlog("LMSYS-like, prompts", 10_000, 16_492, prompts=True),
+LARGE: Final = (
+    Backlog("geometric of mean 20", 20_000, 4_000, 20),
+    Backlog("LMSYS-like without prompts", 10_000, MEMORY),
+    Backlog("LMSYS-like with prompts", 10_000, MEMORY, prompts=True),
 )
-SOURCES = {
-    "o(1 ± 0.1)": "around(0.1)",
-    "o(1 ± 0.5)": "around(0.5)",
-    "o(1 ± 0.9)": "around(0.9)",
-    "[1, 1000] for all": "interval(1,1000)",
+UNSURE: Final = (SMALL[1], SMALL[4], *LARGE)
+"""Those that are run with intervals too."""
+KNOWN: Final = "oracle"
+SOURCES: Final = {
+    "around(0.1)": "o(1 ± 0.1)",
+    "around(0.5)": "o(1 ± 0.5)",
+    "around(0.9)": "o(1 ± 0.9)",
+    f"interval(1,{LONGEST})": f"[1, {LONGEST}] for all",
 }
-ADMISSIONS = (("least_area", False), ("least_area", True))
+POLICY: Final = "least_area"
+SEEDS: Final = 10
+FEW: Final = 3
+"""Seeds of the huge."""
 
 
-@dataclass(frozen=True)
-class Task:
+class Case(NamedTuple):
     """A backlog, what is forecast of it, and what an eviction costs."""
 
     backlog: Backlog
-    seed: int
-    source: str = "oracle"
+    source: str = KNOWN
     restart: bool = True
 
 
-def over_bound(task: Task) -> tuple[float, float, float, float]:
-    """Total latency over the bound of hindsight, least area, and that paced; then when the paced one ends, over full
-    memory's end.
+class Task(NamedTuple):
+    """A case to run."""
+
+    case: Case
+    seed: int
+
+
+class Ratio(NamedTuple):
+    """Over the area bound: total latency of hindsight, of least area, and of that paced; paced over not, p99 and the
+    longest; and the end of the paced one over the end with memory always full.
     """  # noqa: D205 - one thought
-    work, memory = task.backlog.work(task.seed), task.backlog.memory
+
+    hindsight: float
+    plain: float
+    paced: float
+    p99: float
+    longest: float
+    end: float
+
+
+Found = dict[Case, list[Ratio]]
+"""Seed by seed."""
+
+
+def over_bound(task: Task) -> Ratio:
+    """One backlog, served in three ways."""
+    from soonest.studies.robust.rounds import latencies, total_latency  # noqa: PLC0415 - loads the compiler
+
+    backlog, source, restart = task.case
+    work, memory = backlog.work(task.seed), backlog.memory
+    told = work.believing(beliefs(source, work.output_tokens))
     bound = area_bound(work.prompt_tokens, work.output_tokens, memory)
-    found = [simulate(work, "a_min", Options(Rules.paper(memory)), backend="kernel").total_latency / bound]
-    told = work.believing(beliefs(task.source, work.output_tokens))
-    for policy, pace in ADMISSIONS:
-        rules = Rules(blocks=memory, restart=task.restart, pace=pace)
-        result = simulate(told, policy, Options(rules), backend="kernel")
-        found.append(result.total_latency / bound)
+    hindsight = total_latency(work, "a_min", memory, task.seed)
+    plain = latencies(told, POLICY, memory, task.seed, restart=restart)
+    paced = _paced(told, memory, restart=restart)
     area = work.prompt_tokens * work.output_tokens + work.output_tokens * (work.output_tokens + 1) / 2
-    last = float(result.finished.max()) / 1e12 / (float(area.sum()) / memory)
-    return found[0], found[1], found[2], last
-
-
-def below_hindsight(settings: Settings, progress: Progress) -> Section:
-    """How close staggered starts come to the area bound, with true lengths and with intervals."""
-    seeds = settings.seeds("below_hindsight", settings.repetitions(3))
-    huge = [] if settings.scale < 1 else [Task(b, seeds[0]) for b in HUGE]
-    known = [*huge, *(Task(b, s) for b in (*SMALL, *LARGE) for s in seeds)]
-    fewer = seeds[: settings.repetitions(2)]
-    unsure = [
-        Task(b, s, source, restart)
-        for b in (SMALL[1], SMALL[4], *LARGE)
-        for source in SOURCES.values()
-        for restart in (True, False)
-        for s in fewer
-    ]
-    found = dict(
-        zip([*known, *unsure], spread(over_bound, [*known, *unsure], settings, progress, "pacing"), strict=True)
+    return Ratio(
+        hindsight / bound,
+        float(plain.sum()) / bound,
+        float(paced.sum()) / bound,
+        float(np.percentile(paced, 99) / np.percentile(plain, 99)),
+        float(paced.max() / plain.max()),
+        float(paced.max()) / (float(area.sum()) / memory),
     )
-    exact = [_line(b, [found[t] for t in known if t.backlog == b]) for b in dict.fromkeys(t.backlog for t in known)]
+
+
+def _paced(told: Workload, memory: int, *, restart: bool) -> NDArray[np.float64]:
+    options = Options(replace(rules(memory), restart=restart, pace=True))
+    return simulate(told, POLICY, options, backend="kernel").finished / PICOSECONDS
+
+
+def measure(settings: Settings, progress: Progress) -> Found:
+    """Every backlog with true lengths, some with intervals; the huge in a full run only."""
+    seeds = settings.seeds("below_hindsight", settings.repetitions(SEEDS))
+    huge = [] if settings.scale < 1 else [Case(backlog) for backlog in HUGE]
+    known = [Case(backlog) for backlog in (*SMALL, *LARGE)]
+    unsure = [Case(b, source, restart) for b in UNSURE for source in SOURCES for restart in (True, False)]
+    tasks = [Task(case, seed) for case in huge for seed in seeds[:FEW]]
+    tasks += [Task(case, seed) for case in (*known, *unsure) for seed in seeds]
+    found: Found = {}
+    for task, ratio in zip(tasks, spread(over_bound, tasks, settings, progress, "pacing"), strict=True):
+        found.setdefault(task.case, []).append(ratio)
+    return found
+
+
+def _column(runs: Sequence[Ratio], name: str) -> list[float]:
+    return [getattr(run, name) for run in runs]
+
+
+def pays(found: Found, cases: Mapping[str, Case]) -> dict[str, Order]:
+    """Total latency with pacing beside that without, by the names of the cases."""
+    return {name: compared(_column(found[c], "paced"), _column(found[c], "plain")) for name, c in cases.items()}
+
+
+WORDS: Final = {
+    Order.BELOW: "is lower for",
+    Order.ABOVE: "is higher for",
+    Order.EITHER: "is not told apart for",
+}
+
+
+def stands(found: Found) -> list[str]:
+    """Where pacing pays with true lengths, and how often with intervals."""
+    known = {case.backlog.name: case for case in found if case.source == KNOWN}
+    said = [_counted(found, source, name) for source, name in SOURCES.items()]
+    return [
+        f"True lengths, all at once: with pacing `{POLICY}`'s total latency {by_order(pays(found, known), WORDS)}.",
+        f"With intervals, under restart and recompute: {'; '.join(said)}.",
+    ]
+
+
+def _counted(found: Found, source: str, name: str) -> str:
+    """`o(1 ± 0.1): lower in 4 and higher in 6 of 10 cases`."""
+    orders = list(pays(found, {str(case): case for case in found if case.source == source}).values())
+    below, above = (orders.count(order) for order in (Order.BELOW, Order.ABOVE))
+    return f"{name}: lower in {below} and higher in {above} of {len(orders)} cases"
+
+
+def section(found: Found) -> Section:
+    """How close to the area bound each comes."""
+    known = [case for case in found if case.source == KNOWN]
+    exact = tuple(_line(case, found[case]) for case in known)
     lines: list[tuple[Cell, ...]] = []
-    for b in dict.fromkeys(t.backlog for t in unsure):
-        for name, source in SOURCES.items():
-            cells = []
-            for restart in (True, False):
-                results = [found[Task(b, s, source, restart)] for s in fewer]
-                cells += [spread_of([r[k] for r in results]) for k in (1, 2)]
-            lines.append((b.name, b.jobs, b.memory, name, *cells))
-    paced = ("restart", "restart, paced", "recompute", "recompute, paced")
+    for backlog in dict.fromkeys(case.backlog for case in found if case.source != KNOWN):
+        for source, name in SOURCES.items():
+            both = [found[Case(backlog, source, restart)] for restart in (True, False)]
+            cells = [cell for runs in both for cell in _cells(runs, ("plain", "paced"))]
+            tails = [f"{p99:.2f}, {longest:.2f}" for p99, longest in (_means(runs) for runs in both)]
+            lines.append((backlog.lengths, backlog.jobs, backlog.memory, name, *cells, *tails))
+    seeds = len(found[known[-1]])
     return Section(
         "Below hindsight",
-        TEXT,
+        (INTRODUCTION,),
         (
-            Grid("Total latency over the area bound, true lengths", HEADINGS, tuple(exact)),
-            Grid("The same with intervals, least_area", ("lengths", "n", "M", "forecasts", *paced), tuple(lines)),
+            Grid(f"Total latency over the area bound, true lengths, {seeds} seeds", EXACT, exact),
+            Grid(f"The same with intervals, `{POLICY}`, {seeds} seeds", INTERVALS, tuple(lines)),
         ),
     )
 
 
-def _line(backlog: Backlog, results: list[tuple[float, float, float, float]]) -> tuple[str | int, ...]:
-    cells = [spread_of([r[k] for r in results]) for k in range(4)]
-    return (backlog.name, backlog.jobs, backlog.memory, *cells)
+def _line(case: Case, runs: Sequence[Ratio]) -> tuple[Cell, ...]:
+    p99, longest = _means(runs)
+    totals = _cells(runs, ("hindsight", "plain", "paced"))
+    place = case.backlog.lengths, case.backlog.jobs, case.backlog.memory
+    return (*place, *totals, f"{p99:.2f}, {longest:.2f}", *_cells(runs, ("end",)))
 
 
-HEADINGS = ("lengths", "n", "M", "hindsight (H-SF)", "least_area", "least_area, paced", "paced: last end")
-TEXT = (
-    (
-        "No schedule has a lower total latency than serving by area with memory full all the time. Greedy look-"
-        "ahead starts equal lengths together, so memory is half empty on average; pacing starts no more area in an"
-        " iteration than memory can hold. The last column is the end of the last request over the end with memory "
-        "always full."
-    ),
-    (
-        "Pacing pays where the backlog is long against an answer and forecasts are right on average; it costs "
-        "where the backlog is short (2,000 LMSYS-like requests), where prompts spread starts anyway, and with one "
-        "wide interval for all."
-    ),
+def _cells(runs: Sequence[Ratio], names: Iterable[str]) -> list[str]:
+    return [plus_minus(interval(_column(runs, name))) for name in names]
+
+
+def _means(runs: Sequence[Ratio]) -> tuple[float, float]:
+    return float(np.mean(_column(runs, "p99"))), float(np.mean(_column(runs, "longest")))
+
+
+TAILS: Final = "p99 and longest, paced over not"
+EXACT: Final = (
+    "lengths", "n", "M", "hindsight (H-SF)", f"`{POLICY}`", "paced", TAILS, "last end, paced",
+)  # fmt: skip
+INTERVALS: Final = (
+    "lengths", "n", "M", "forecasts", "restart", "restart, paced", "recompute", "recompute, paced",
+    f"restart: {TAILS}", f"recompute: {TAILS}",
+)  # fmt: skip
+INTRODUCTION: Final = (
+    "No schedule has a lower total latency than serving by area with memory full all the time: the area bound. Pacing "
+    "starts no more area in an iteration than memory can hold. The last end is over that with memory always full. "
+    f"Confidence intervals are of 95 %; the huge backlogs have {FEW} seeds."
 )

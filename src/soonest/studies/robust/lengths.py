@@ -1,4 +1,4 @@
-"""The lengths that both papers experiment with, and the hardest ones for A_min."""
+"""The workloads that both papers experiment with, and the hardest lengths for A_min."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from soonest.core import Rules
+from soonest.sim import Workload
+from soonest.sim.forecasts import oracle
 from soonest.sim.theory import distribution_ratio
-from soonest.studies.beyond.lengths import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
-
-    from soonest.sim import Workload
 
 MEMORY: Final = 16_492
 """Tokens of KV cache in both papers' experiments."""
@@ -33,6 +32,32 @@ SHARES: Final = tuple(np.linspace(0.01, 0.99, 99).tolist())
 def rules(memory: int) -> Rules:
     """The theory papers', with patience."""
     return replace(Rules.paper(memory), max_evictions=PATIENCE)
+
+
+def chats(seed: int, jobs: int, *, prompts: bool = True) -> Workload:
+    """LMSYS-like, all waiting at 0: answers of mean 85.3 and median 45, prompts of mean 40.6 and median 11, or none."""
+    generator = np.random.default_rng(seed)
+    outputs, before = log_normal(generator, jobs, 85.3, 45), log_normal(generator, jobs, 40.6, 11)
+    return waiting(outputs, before if prompts else np.zeros(jobs, dtype=np.int64))
+
+
+def log_normal(generator: np.random.Generator, jobs: int, mean: float, median: float) -> NDArray[np.int64]:
+    """Lengths of 1 to `LONGEST` tokens, of this mean and median before they are cut."""
+    sigma = np.sqrt(2 * np.log(mean / median))
+    uncut = median * np.exp(sigma * generator.standard_normal(jobs))
+    lengths: NDArray[np.int64] = np.clip(np.rint(uncut), 1, LONGEST).astype(np.int64)
+    return lengths
+
+
+def geometrics(seed: int, jobs: int, mean: float) -> Workload:
+    """Geometric lengths of this mean without prompts, all waiting at 0."""
+    outputs = np.random.default_rng(seed).geometric(1 / mean, jobs).astype(np.int64)
+    return waiting(outputs, np.zeros(jobs, dtype=np.int64))
+
+
+def waiting(outputs: NDArray[np.int64], prompts: NDArray[np.int64]) -> Workload:
+    """These requests, all waiting at 0, with their true lengths as forecasts."""
+    return Workload(np.zeros(len(outputs)), prompts, outputs, oracle(outputs))
 
 
 def drawn(weights: Sequence[float], low: int, jobs: int, seed: int, prompt: int = 0) -> Workload:

@@ -35,7 +35,10 @@ TIES = 1 << 32
 
 
 class Jobs(NamedTuple):
-    """Columns of shape (n,): what jobs are, how far they are, and what is forecast of them."""
+    """Columns of shape (n,): what jobs are, how far they are, and what is forecast of them.
+
+    `begun` is the round in which the tokens so far would have begun in one go, `kept` how many an eviction left.
+    """
 
     prompt: Ints
     output: Ints
@@ -43,6 +46,7 @@ class Jobs(NamedTuple):
     room: Ints
     estimate: Ints
     begun: Ints
+    kept: Ints
     attempts: Ints
     number: Ints
     limit: Ints
@@ -111,17 +115,18 @@ def _wait(j: Jobs, room: Room, numbers: Floats, i: int, waiting: int) -> None:
     row, e = numbers[j.row[i]], float(j.estimate[i])
     rank = row[ESTIMATE] * e + row[EXPECTED] * j.expected[i]
     if row[AREA] != 0:
-        rank += row[AREA] * area_left(e, 0.0, j.high[i], float(j.prompt[i]))
+        rank += row[AREA] * area_left(e, float(j.kept[i]), j.high[i], float(j.prompt[i]))
     _push(room.ranks, room.waiting, waiting, rank, i)
 
 
 @compiled
-def _lose(j: Jobs, room: Room, numbers: Floats, i: int, age: int, waiting: int) -> None:
+def _lose(j: Jobs, room: Room, numbers: Floats, i: int, age: int, waiting: int, restart: bool) -> None:  # noqa: FBT001 - compiled
     """An attempt is lost and waits again."""
     row = numbers[j.row[i]]
     estimate = max(float(j.estimate[i]), row[GROW] * age + row[PLUS], row[LIFT] * j.high[i])
     j.estimate[i] = int(max(1.0, min(estimate, float(j.room[i]))))
     j.attempts[i] += 1
+    j.kept[i] = 0 if restart else age
     j.gone[i] = 1
     _wait(j, room, numbers, i, waiting)
 
@@ -178,19 +183,25 @@ def _look(j: Jobs, room: Room, size: int, now: int) -> int:
 @compiled
 def _fits(j: Jobs, held: Ints, far: int, memory: int, i: int) -> bool:
     """Whether it fits to its estimate; then it is counted."""
-    s, e = j.prompt[i], j.estimate[i]
-    for h in range(1, min(e, far) + 1):
+    s, left = j.prompt[i] + j.kept[i], _left(j, i)
+    for h in range(1, min(left, far) + 1):
         if held[h] + s + h > memory:
             return False
-    for h in range(1, e + 1):
+    for h in range(1, left + 1):
         held[h] = (held[h] if h <= far else 0) + s + h
     return True
 
 
 @compiled
+def _left(j: Jobs, i: int) -> int:
+    """Rounds from a start to its estimate."""
+    return int(max(j.estimate[i] - j.kept[i], 1))
+
+
+@compiled
 def _start(j: Jobs, numbers: Floats, i: int, now: int, number: int, seed: int) -> None:
     row = numbers[j.row[i]]
-    j.begun[i], j.number[i], j.limit[i] = now, number, BIG
+    j.begun[i], j.number[i], j.limit[i] = now - j.kept[i], number, BIG
     if row[QUANTUM_HAZARD] > 0:
         share = draw(seed, i, j.attempts[i], QUANTUM)
         j.limit[i] = max(1, int(min((j.prompt[i] + j.estimate[i]) / share, HAZARD_LIMIT)) - j.prompt[i])
@@ -216,7 +227,7 @@ def _admit(j: Jobs, room: Room, size: int, waiting: int, now: int, memory: int, 
                 break
         elif not _fits(j, room.held, far, memory, i):
             break
-        far = max(far, j.estimate[i])
+        far = max(far, _left(j, i))
         _pop(room.ranks, room.waiting, waiting - started)
         room.running[size + started] = i
         started += 1
@@ -233,8 +244,9 @@ def play(  # noqa: C901 - one round after the other, in the papers' order
     most: int,
     seed: int,
     ties: bool,  # noqa: FBT001
+    restart: bool,  # noqa: FBT001
 ) -> bool:
-    """Until all have ended; false if one is evicted more than `most` times."""
+    """Until all have ended; false if one is evicted more than `most` times, which leaves its tokens or not."""
     n, waiting, size, now, done, admissions = len(j.output), 0, 0, 0, 0, 0
     for i in range(n):
         _wait(j, room, numbers, i, i)
@@ -251,7 +263,7 @@ def play(  # noqa: C901 - one round after the other, in the papers' order
                 _pop(room.keeps, room.evictable, left)
                 left -= 1
                 need -= j.prompt[i] + now + 1 - j.begun[i]
-                _lose(j, room, numbers, i, now - j.begun[i], waiting)
+                _lose(j, room, numbers, i, now - j.begun[i], waiting, restart)
                 waiting += 1
                 if j.attempts[i] > most:
                     return False
@@ -269,7 +281,7 @@ def play(  # noqa: C901 - one round after the other, in the papers' order
                 j.end[i], j.gone[i] = now, 1
                 done += 1
             elif age >= j.limit[i]:
-                _lose(j, room, numbers, i, age, waiting)
+                _lose(j, room, numbers, i, age, waiting, restart)
                 waiting += 1
                 if j.attempts[i] > most:
                     return False

@@ -1,14 +1,14 @@
 """The theory papers' rounds where all arrive at 0: simulated in a tenth of the kernel's time, with ties drawn if asked.
 
 Request by request the same as `simulate` under `Rules.paper`, which the tests compare. It looks over the rounds to come
-instead of over the running, of whom memory holds thousands here. And it does what no policy can, because policies have
-no randomness: break ties at random at every overflow, as A_min's pseudocode is read (Chen, Ye, Zhou, 2025,
-arXiv:2508.14544).
+instead of over the running, of whom memory holds thousands here. An eviction loses the tokens, as in the papers, or
+keeps them. And it does what no policy can, because policies have no randomness: break ties at random at every overflow,
+as A_min's pseudocode is read (Chen, Ye, Zhou, 2025, arXiv:2508.14544).
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,23 +38,28 @@ FIXED: Final = Numbers(reserve_estimate=True)
 """The others have these."""
 
 
-def total_latency(work: Workload, words: str, memory: int, seed: int, *, ties: bool = False) -> float:
+def total_latency(
+    work: Workload, words: str, memory: int, seed: int, *, ties: bool = False, restart: bool = True
+) -> float:
     """The sum of `latencies`."""
-    return float(latencies(work, words, memory, seed, ties=ties).sum())
+    return float(latencies(work, words, memory, seed, ties=ties, restart=restart).sum())
 
 
-def latencies(work: Workload, words: str, memory: int, seed: int, *, ties: bool = False) -> NDArray[np.float64]:
-    """Completion times, in rounds, of requests that all arrive at 0: shape (n,); `ties`: drawn at random, not by row.
+def latencies(
+    work: Workload, words: str, memory: int, seed: int, *, ties: bool = False, restart: bool = True
+) -> NDArray[np.float64]:
+    """Completion times, in rounds, of requests that all arrive at 0: shape (n,).
 
-    All infinite if one is evicted more than `PATIENCE` times. Policies and forecasts that are unknown here are left to
+    `ties`: of equal keys the evicted is drawn, instead of the newest. `restart`: an eviction loses the tokens. All are
+    infinite if one is evicted more than `PATIENCE` times. Policies and forecasts that are unknown here are left to
     `simulate`.
 
     Raises:
-        SimulationError: some arrive later, or ties are to be drawn for what is unknown here.
+        SimulationError: some arrive later, or ties are to be drawn for what is unknown here or has fractions as keys.
         PolicyError, CapacityError: as `simulate`.
     """
     policy = named(words)
-    options = Options(rules(memory), seed=seed)
+    options = Options(replace(rules(memory), restart=restart), seed=seed)
     if work.arrival[-1] > 0:
         raise SimulationError("rounds are for requests that all arrive at 0: use simulate")
     if _known(policy, work):
@@ -74,6 +79,11 @@ def finished(work: Workload, policy: Policy, options: Options, *, ties: bool) ->
     """The round in which each request ends, of shape (n,), or nothing if one is evicted too often."""
     options.check(policy)
     work.check(options.rules)
+    if ties and not _whole(policy):
+        raise SimulationError(
+            f"ties are drawn by adding less than 1 to a key, and the keys of {policy.name!r} are no whole numbers: "
+            "leave ties to the order of arrival"
+        )
     memory, n = options.rules.capacity, len(work)
     low, high, expected = _forecast(work)
     numbers = np.array([astuple(row) for row in policy.numbers or ()], dtype=np.float64)
@@ -84,14 +94,21 @@ def finished(work: Workload, policy: Policy, options: Options, *, ties: bool) ->
     prompt, output, row, room, estimate = (
         column.astype(np.int64) for column in (work.prompt_tokens, work.output_tokens, row, room, estimate)
     )
-    begun, attempts, number, limit, gone, end = (np.zeros(n, np.int64) for _ in range(6))
+    begun, kept, attempts, number, limit, gone, end = (np.zeros(n, np.int64) for _ in range(7))
     known = high, np.maximum(expected, 1.0)
-    jobs = Jobs(prompt, output, row, room, estimate, begun, attempts, number, limit, gone, end, *known)
+    jobs = Jobs(prompt, output, row, room, estimate, begun, kept, attempts, number, limit, gone, end, *known)
     running, waiting, evictable = (np.zeros(n, np.int64) for _ in range(3))
     held, ending, sizes = (np.zeros(int(room.max()) + 2, np.int64) for _ in range(3))
     space = Room(running, waiting, evictable, held, ending, sizes, np.zeros(n), np.zeros(n))
-    most = options.rules.max_evictions
-    return jobs.end if play(jobs, space, numbers, memory, policy.holds, most, options.seed, ties) else None
+    most, restart = options.rules.max_evictions, options.rules.restart
+    return jobs.end if play(jobs, space, numbers, memory, policy.holds, most, options.seed, ties, restart) else None
+
+
+def _whole(policy: Policy) -> bool:
+    """Whether the keys of eviction are whole numbers, so that a fraction added to them orders only equals."""
+    rows = policy.numbers or ()
+    factors = (float(f) for row in rows for f in (row.keep_admitted, row.keep_estimate, row.keep_live))
+    return all(f.is_integer() for f in factors) and not any(row.keep_area for row in rows)
 
 
 def _known(policy: Policy, work: Workload) -> bool:

@@ -42,7 +42,7 @@ class WithRay(TyperCommand):
 def completed(words: list[str]) -> list[str]:
     """These words, with `local` after a `--ray` that no address follows."""
     found: list[str] = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words[1:], ""], strict=False):
         found.append(word)
         if word == FLAG and not ADDRESS.fullmatch(after):
             found.append("local")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -25,6 +27,8 @@ CHUNKS: Final = 16
 """Pieces that the work of one core is handed out in: progress is told after each."""
 RETRIES: Final = 5
 """How often a piece of work is done again whose worker was lost."""
+PATIENCE: Final = 10.0
+"""Seconds for an address to be reached in."""
 THREADS: Final = "OMP_NUM_THREADS"
 ALIKE: Final = ("soonest", "numpy")
 """What must have the same version everywhere, or results may differ."""
@@ -73,7 +77,7 @@ def joined(address: str = LOCAL, cores: int | None = None) -> Iterator[Cluster]:
     ray = _ray()
     if ray.is_initialized():
         raise SoonestError("this process is part of a Ray cluster already: leave that first, with ray.shutdown()")
-    with TemporaryDirectory(prefix="soonest-ray-", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix="soonest-ray-", dir=_near(), ignore_cleanup_errors=True) as folder:
         try:
             _begin(ray, address, cores, folder)
             yield Cluster(max(1, int(ray.cluster_resources().get("CPU", 1))))
@@ -99,10 +103,23 @@ def _begin(ray: Any, address: str, cores: int | None, folder: str) -> None:
         )
         return
     try:
+        _reach(address)
         ray.init(address, **usual)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise SoonestError(f"no Ray cluster can be joined at {address!r}: {_line(error)}") from error
     _check(ray)
+
+
+def _reach(address: str) -> None:
+    """Find out at once that nobody listens; Ray would try for two minutes."""
+    host, sign, port = address.removeprefix("ray://").rpartition(":")
+    if sign:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+
+
+def _near() -> str | None:
+    """Where sockets have short names: a system's own temporary folder may be too deep for them."""
+    return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - the folder made in it is ours alone
 
 
 def _check(ray: Any) -> None:

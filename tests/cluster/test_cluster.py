@@ -35,7 +35,7 @@ def cluster():
 
 def comparison(seen):
     """200 simulations: two policies, two loads, fifty repetitions; `seen` collects the runs with their records."""
-    scenario = Scenario(sample().head(60), OPTIONS, arrivals="poisson", repetitions=50)
+    scenario = Scenario(sample().head(40), OPTIONS, arrivals="poisson", repetitions=50)
     compared = arms(["fcfs,shortest@noise(0.5)"], "oracle")
     return Comparison(scenario, compared, (0.7, 1.2), watch=lambda run, records: seen.append((run, records)))
 

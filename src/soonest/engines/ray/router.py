@@ -49,12 +49,13 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
         self.forecasting = Forecasting(known, forecast_budget, log)
         self.ledger = Ledger(self.curr_replicas)
         self._booked: dict[Future[RunningReplica], Booking] = {}
+        self._failed = False
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
         """Candidates one by one, the one with the least expected work first; there the request is booked at once."""
-        tokens = await self._expected(pending_request)
+        tokens = await self._tokens(pending_request)
         near = self._near(candidate_replicas, pending_request)
         drawn = random.sample(near, len(near) if len(near) <= ALL else DRAWN)  # in random order, which settles ties
         ranked = sorted(drawn, key=lambda replica: self.work(replica.replica_id, tokens))
@@ -89,17 +90,26 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
             chosen = self.apply_locality_routing(request)
         return [replica for replica in candidates if replica.replica_id in chosen]
 
-    async def _expected(self, request: PendingRequest | None) -> float:
+    async def _tokens(self, request: PendingRequest | None) -> float:
+        """A request's expected tokens, whatever it is: Ray would let one wait for ever whose choice raises."""
+        try:
+            return self.ledger.expected(None if request is None else await self._expected(request))
+        except Exception as error:  # noqa: BLE001 - whatever an argument is, the request is served
+            if not self._failed:
+                log.error("a request cannot be read (%s); such go without a forecast (said once)", type(error).__name__)
+            self._failed = True
+            return self.ledger.expected(None)
+
+    async def _expected(self, request: PendingRequest) -> float | None:
         """A request's expected tokens; the forecast is written into it for the engine."""
-        asked = Asked([] if request is None else request.args)
+        asked = Asked(request.args)
         forecast = asked.hint
         prompt = asked.prompt
-        if request is not None and forecast is None and prompt is not None:
+        if forecast is None and prompt is not None:
             forecast = (await self.forecasting.ask(prompt)).forecast
             if forecast.known:
                 request.args[0] = asked.told(forecast)
-        known = forecast is not None and forecast.known
-        return self.ledger.expected(forecast.expected if known and forecast is not None else None)
+        return forecast.expected if forecast is not None and forecast.known else None
 
     def _book(self, request: PendingRequest, replica: ReplicaID, tokens: float) -> None:
         now, future = time.monotonic(), request.future

@@ -57,11 +57,10 @@ class Cluster:
         waiting = deque(run.remote(given, piece) for piece in pieces)
         try:
             while waiting:
-                yield from pickle.loads(_got(ray, waiting[0]))  # noqa: S301 - our own workers wrote it
-                waiting.popleft()
+                yield from pickle.loads(_got(ray, waiting.popleft()))  # noqa: S301 - our own workers wrote it
         finally:
             for piece in waiting:
-                ray.cancel(piece, force=True)
+                ray.cancel(piece)  # not by force: Ray 2.60 aborts when a task ends at that moment
 
 
 @contextmanager

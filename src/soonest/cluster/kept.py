@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-KINDS: Final = {"places": np.dtype(np.int32), "times": np.dtype(np.uint16), "facts": np.dtype(np.float64)}
+KINDS: Final[dict[str, np.dtype[Any]]] = {
+    "places": np.dtype(np.int32),
+    "times": np.dtype(np.uint16),
+    "facts": np.dtype(np.float64),
+}
 """Each file's numbers. A text is cut to 2,000 characters, so it has no n-gram more often than 65,535 times."""
 
 
@@ -62,5 +66,5 @@ class Kept:
         return Grams(places, times), facts.tolist()
 
     @cached_property
-    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         return {name: np.memmap(self.folder / name, kind, mode="r") for name, kind in KINDS.items()}

@@ -54,9 +54,10 @@ class Asked:
         said = {**(extra if isinstance(extra, Mapping) else {}), HINT: [forecast.low, _mean(forecast), forecast.high]}
         if isinstance(self.first, Mapping):
             return {**self.first, FIELD: said}
-        if hasattr(self.first, FIELD) and hasattr(self.first, "model_copy"):
-            return self.first.model_copy(update={FIELD: said})
-        return self.first
+        first: Any = self.first
+        if hasattr(first, FIELD) and hasattr(first, "model_copy"):
+            return first.model_copy(update={FIELD: said})
+        return first
 
 
 def _body(first: object) -> Mapping[str, Any] | None:

@@ -34,8 +34,10 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
     ) -> list[list[RunningReplica]]:
         """As `Router`, with the replica that has the beginning before the others."""
         ranked = await super().choose_replicas(candidate_replicas, pending_request)
-        text = "" if pending_request is None else self._extract_text_from_request(pending_request)
-        if not ranked or not text:
+        if pending_request is None or not ranked:
+            return ranked
+        text = self._extract_text_from_request(pending_request)
+        if not text:
             return ranked
         tokens = self._booked[pending_request.future].tokens  # which stand at the first, and are left out of its work
         by_name = {replica.replica_id.to_full_id_str(): replica for (replica,) in ranked}

@@ -96,7 +96,9 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
             return self.ledger.expected(None if request is None else await self._expected(request))
         except Exception as error:  # noqa: BLE001 - whatever an argument is, the request is served
             if not self._failed:
-                log.error("a request cannot be read (%s); such go without a forecast (said once)", type(error).__name__)
+                log.error(  # noqa: TRY400 - a traceback might show the prompt
+                    "a request cannot be read (%s); such go without a forecast (said once)", type(error).__name__
+                )
             self._failed = True
             return self.ledger.expected(None)
 

@@ -77,18 +77,18 @@ def test_what_is_read_is_what_is_read_without_ray_in_the_same_order(read_seen, k
 
 def test_one_model_s_answers_are_chosen_and_a_model_that_is_not_there_is_named(read_seen, kept, tmp_path):
     path = log(tmp_path / "a.jsonl", 100)
-    found = read_seen(path, {}, "a", None, None, kept, len)
+    with pytest.raises(TraceError, match="its models are a, b"):
+        read_seen(path, {}, "c", None, None, kept, str)
+    found = read_seen(path, {}, "a", None, None, kept, str)
     kept.close()
     check_same(found, read_examples(path, model="a"))
-    with pytest.raises(TraceError, match="its models are a, b"):
-        read_seen(path, {}, "c", None, None, Kept(kept.folder), len)
 
 
 @pytest.mark.parametrize("words", ["text", "conformal(text)", "online(conformal(text))"])
 def test_what_is_learned_from_it_is_the_same_byte_for_byte(read_seen, kept, tmp_path, words):
     path = log(tmp_path / "a.jsonl", 400)
     known = read_examples(path)
-    found = read_seen(path, {}, None, None, None, kept, len)
+    found = read_seen(path, {}, None, None, None, kept, str)
     kept.close()
     for examples, name in ((known, "here"), (found, "there")):
         made = predictor(words)
@@ -107,10 +107,10 @@ def test_a_malformed_row_is_named_with_its_line(read_seen, kept, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(TraceError, match=r"a\.jsonl, line 151, column 'output_tokens'"):
-        read_seen(path, {}, None, None, None, kept, len)
+        read_seen(path, {}, None, None, None, kept, str)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[:150]) + "{broken\n")
     with pytest.raises(TraceError, match=r"a\.jsonl, line 151.*no JSON"):
-        read_seen(path, {}, None, None, None, kept, len)
+        read_seen(path, {}, None, None, None, kept, str)
 
 
 def test_conversations_of_a_row_a_turn_are_refused(read_seen, kept, tmp_path):
@@ -118,4 +118,4 @@ def test_conversations_of_a_row_a_turn_are_refused(read_seen, kept, tmp_path):
     rows = [{"prompt": "Why?", "output_tokens": 3, "conversation_id": "c", "turn": i} for i in range(3)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(TraceError, match="no --ray"):
-        read_seen(path, {}, None, None, None, kept, len)
+        read_seen(path, {}, None, None, None, kept, str)

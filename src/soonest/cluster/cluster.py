@@ -90,16 +90,17 @@ def _begin(ray: Any, address: str, cores: int | None, folder: str) -> None:
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "configure_logging": False,
-        "runtime_env": {"env_vars": {THREADS: os.environ.get(THREADS, str(len(os.sched_getaffinity(0))))}},
+        "runtime_env": {"env_vars": {THREADS: os.environ.get(THREADS, str(usable()))}},
     }
     if address == LOCAL:
         from ray._common.usage.usage_lib import set_usage_stats_enabled_via_env_var as report  # noqa: PLC0415
 
         report(False)  # noqa: FBT003 - Ray's own
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # noqa: SLF001 - or it listens on every interface
-        ray.init(
-            LOCAL, num_cpus=cores or len(os.sched_getaffinity(0)), include_dashboard=False, _temp_dir=folder, **usual
-        )
+        try:
+            ray.init(LOCAL, num_cpus=cores or usable(), include_dashboard=False, _temp_dir=folder, **usual)
+        except Exception as error:  # which kind, Ray leaves open
+            raise SoonestError(f"no Ray cluster starts here, perhaps for want of time: {_line(error)}") from error
         return
     try:
         _reach(address)
@@ -134,6 +135,11 @@ def _check(ray: Any) -> None:
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ALIKE}
+
+
+def usable() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(work: bytes, tasks: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
+from soonest.cluster import usable
 from soonest.core import SoonestError
 from soonest.report.study import Study
 from soonest.studies.pool import pooled
@@ -188,9 +188,4 @@ def machine() -> str:
     """The processor's name and how many cores may be used."""
     told = Path("/proc/cpuinfo")
     match = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.exists() else None
-    return f"{match[1] if match else platform.processor() or platform.machine()}, {cores()} cores, {platform.system()}"
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{match[1] if match else platform.processor() or platform.machine()}, {usable()} cores, {platform.system()}"

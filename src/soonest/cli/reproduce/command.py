@@ -38,11 +38,12 @@ def reproduce(
 
     from soonest.cli.reproduce.output import check, show, write
     from soonest.cli.reproduce.talk import Talk
-    from soonest.studies.reproduction import QUICK, Settings, cores, reproduction
+    from soonest.cluster import usable
+    from soonest.studies.reproduction import QUICK, Settings, reproduction
 
     chosen = _chosen(names or [], everything=everything)
     check(out, html)
-    settings = Settings(seed, QUICK if quick else 1.0, cores() if workers is None else workers, data)
+    settings = Settings(seed, QUICK if quick else 1.0, usable() if workers is None else workers, data)
     runs = {name: reproduction(name) for name in chosen}
     studies = []
     with cluster(ray, settings.workers) as shared:

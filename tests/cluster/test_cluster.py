@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_no_process_and_no_file_and_only_this_machine_could_listen
         command.kill()
         command.communicate()
     assert command.returncode == 130
-    assert said.decode().splitlines()[-1] == "soonest: stopped"
+    assert "soonest: stopped" in said.decode().splitlines()
     assert len(listening) >= 5
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
     _, alive = psutil.wait_procs(children, timeout=WAIT)

@@ -7,7 +7,8 @@ import pickle
 from contextlib import closing
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from sys import intern
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from soonest.cluster.kept import Features
 from soonest.core import TraceError
 from soonest.data.examples import Examples, group_of, guess_columns
 from soonest.data.examples.calls import calls_of
+from soonest.data.examples.reading import check_bounds, nothing, turn_by_turn
 from soonest.data.examples.rows import Row, stream
 from soonest.data.source import Choice
 from soonest.predict.text.facts import COLUMNS, Seen, characters, features
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from soonest.data.examples import Guess
     from soonest.data.examples.calls import Call
     from soonest.data.examples.rows import Cells
+    from soonest.predict.text.ngrams import Grams
 
 ROWS: Final = 64
 """Rows of a file that travel together."""
@@ -41,12 +44,16 @@ READER: Final = 0.01
 """Cores of the task that reads a file: it waits for the others. Other than theirs, or Ray would make both one task."""
 
 
+Facts: TypeAlias = "tuple[str, str, int, int, int]"
+"""Of a prompt: model, tenant, limit, characters, group."""
+Look: TypeAlias = "Callable[[int], tuple[Grams, list[float]]]"
+
+
 class Part(NamedTuple):
     """What became of some rows: their answered calls, and how many unanswered ones stand before each and at the end."""
 
     features: Features
-    prompts: list[tuple[str, str, int, int, int]]
-    """Model, tenant, limit, characters, group."""
+    prompts: list[Facts]
     tokens: NDArray[np.int64]
     censored: NDArray[np.bool_]
     left_out: NDArray[np.int64]
@@ -85,8 +92,9 @@ def read_seen(
     Raises:
         TraceError: as `read_examples`; or such conversations.
     """
+    check_bounds(limit, cut)
     known = guess_columns(path, columns)
-    if {"prompt", "conversation"} <= known.columns.keys() and {"turn", "history_tokens"} & known.columns.keys():
+    if turn_by_turn(known):
         raise TraceError(f"{path}: has a row for each turn of a conversation, which must be read as a whole: no --ray")
     look = kept.look
     prompts: list[Seen] = []
@@ -100,29 +108,30 @@ def read_seen(
             met.met |= part.met
             first = len(kept)
             kept.add(part.features)
-            for row, (who, tenant, most, length, group) in enumerate(part.prompts[:size], first):
-                prompts.append(
-                    Seen(
-                        (),
-                        model=who,
-                        tenant=tenant,
-                        max_tokens=most,
-                        group=group,
-                        characters=length,
-                        row=row,
-                        look=look,
-                    )
-                )
+            prompts += (_seen(facts, row, look) for row, facts in enumerate(part.prompts[:size], first))
             tokens.append(part.tokens[:size])
             censored.append(part.censored[:size])
             told(len(prompts))
             if ended:
                 break
     if not prompts:
-        left = f"; {left_out} calls without an answer were left out" if left_out else ""
-        raise TraceError(f"{path}: holds no answer{met.hint}{left}")
+        raise nothing(path, met, left_out)
     groups = np.fromiter((prompt.group for prompt in prompts), np.uint64, len(prompts))
     return Examples(tuple(prompts), np.concatenate(tokens), np.concatenate(censored), groups, left_out)
+
+
+def _seen(facts: Facts, row: int, look: Look) -> Seen:
+    model, tenant, most, length, group = facts
+    return Seen(
+        (),
+        model=intern(model),
+        tenant=intern(tenant),
+        max_tokens=most,
+        group=group,
+        characters=length,
+        row=row,
+        look=look,
+    )
 
 
 def _parts(path: Path, known: Guess, model: str | None, cut: int | None) -> Generator[Part, None, None]:

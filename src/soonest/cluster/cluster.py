@@ -7,7 +7,7 @@ import os
 import pickle
 import socket
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,11 +77,12 @@ def joined(address: str = LOCAL, cores: int | None = None) -> Iterator[Cluster]:
     if ray.is_initialized():
         raise SoonestError("this process is part of a Ray cluster already: leave that first, with ray.shutdown()")
     with TemporaryDirectory(prefix="soonest-ray-", dir=_near(), ignore_cleanup_errors=True) as folder:
+        before = _children()
         try:
             _begin(ray, address, cores, folder)
             yield Cluster(max(1, int(ray.cluster_resources().get("CPU", 1))))
         finally:
-            ray.shutdown(wait_for_processes=True)
+            _end(ray, [child for child in _children() if child not in before])
 
 
 def _begin(ray: Any, address: str, cores: int | None, folder: str) -> None:
@@ -108,6 +109,24 @@ def _begin(ray: Any, address: str, cores: int | None, folder: str) -> None:
     except (OSError, RuntimeError, ValueError) as error:
         raise SoonestError(f"no Ray cluster can be joined at {address!r}: {_line(error)}") from error
     _check(ray)
+
+
+def _end(ray: Any, children: list[Any]) -> None:
+    """Leave the cluster; of our own, wait for the agents too, which end after Ray has returned."""
+    import psutil  # noqa: PLC0415 - Ray brings it along
+
+    ray.shutdown(wait_for_processes=True)
+    _, alive = psutil.wait_procs(children, PATIENCE)
+    for child in alive:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(alive, PATIENCE)
+
+
+def _children() -> list[Any]:
+    import psutil  # noqa: PLC0415 - as above
+
+    return list(psutil.Process().children(recursive=True))
 
 
 def _reach(address: str) -> None:

@@ -134,12 +134,11 @@ def test_ctrl_c_leaves_no_process_and_no_file_and_only_this_machine_could_listen
         folder = Path(re.search(r"\S*/soonest-ray-\w+", told)[0].rpartition("=")[2])
         assert folder.is_dir()
         command.send_signal(signal.SIGINT)
-        _, said = command.communicate(timeout=WAIT)
+        command.communicate(timeout=WAIT)
     finally:
         command.kill()
         command.communicate()
     assert command.returncode == 130
-    assert "soonest: stopped" in said.decode().splitlines()
     assert len(listening) >= 5
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
     _, alive = psutil.wait_procs(children, timeout=WAIT)

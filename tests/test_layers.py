@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "words": {"words", "core"},
     "testing": {"testing", "core", "policies", "predict"},
     "serving": {"serving", "core"},
+    "cluster": {"cluster", "core", "data", "predict"},
     "engines": {"engines", "core", "policies", "predict", "words", "serving"},
     "gateway": {"gateway", "core", "policies", "predict", "data", "report", "serving", ""},
 }
@@ -30,13 +31,14 @@ OUTSIDE = {"core": {"numpy"}, "policies": set(), "words": set(), "testing": set(
 """What a room may import beside the standard library; rooms that are not named here may import anything."""
 IMPURE = {"time", "random", "logging", "os", "datetime", "secrets", "socket", "subprocess", "threading"}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
-ENTRY = {"soonest/engines/vllm/options.py"}
-"""Where an engine that is not ours begins with us: it has no command line of ours, so the environment is read there."""
+ENTRY = {"soonest/engines/vllm/options.py", "soonest/cluster/cluster.py"}
+"""Where an engine that is not ours begins with us: it has no command line of ours, so the environment is read there.
+Ray's workers are given the threads that this process was given."""
 CATALOGUES = {"policies", "predict"}
 MOST_FILES = 9
 HEAVY = (
     "numba", "scipy", "matplotlib", "plotly", "torch", "transformers", "aiohttp", "starlette", "uvicorn", "sqlalchemy",
-    "prometheus_client", "opentelemetry", "orjson",
+    "prometheus_client", "opentelemetry", "orjson", "ray",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from soonest.cli.bench import bench
+from soonest.cli.cluster import WithRay
 from soonest.cli.fit_steps import fit_steps
 from soonest.cli.forecasts import evaluate, fit, predict
 from soonest.cli.policies import policies
@@ -22,16 +23,16 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SOONEST"},
 )
-app.command()(sim)
+app.command(cls=WithRay)(sim)
 app.command()(serve)
 app.command()(policies)
-app.command()(fit)
+app.command(cls=WithRay)(fit)
 app.command(name="eval")(evaluate)
 app.command()(predict)
 app.command(name="fit-steps")(fit_steps)
 app.command()(engine)
 app.command()(bench)
-app.command()(reproduce)
+app.command(cls=WithRay)(reproduce)
 
 
 @app.callback(invoke_without_command=True)

@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from soonest.cluster import Cluster
     from soonest.core import Records
     from soonest.studies import Comparison, Run
     from soonest.studies.replay import Replay
@@ -21,7 +22,9 @@ KEPT = 50
 """Repetitions whose latencies a plot pools at most."""
 
 
-def simulate_all(comparison: Comparison, folder: Path | None, *, keep: bool) -> dict[str, list[Records]]:
+def simulate_all(
+    comparison: Comparison, folder: Path | None, cluster: Cluster | None = None, *, keep: bool
+) -> dict[str, list[Records]]:
     """Run all under a progress bar; the records of the highest load are kept for a plot."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -46,7 +49,7 @@ def simulate_all(comparison: Comparison, folder: Path | None, *, keep: bool) -> 
                 write_csv(folder / f"{label}{load}-{run.repetition}.csv", records)
 
         comparison.watch = watch
-        comparison.run()
+        comparison.run(cluster)
     return kept
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from soonest.cli import asked, flags, results
+from soonest.cli.cluster import Ray, cluster
 from soonest.cli.together import check_together, is_public
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def sim(
     repetitions: flags.Repetitions = None,
     seed: flags.Seed = 0,
     backend: flags.BackendName = "auto",
+    ray: Ray = None,
     goodput: flags.Goodput = [],  # noqa: B006 - Typer copies it
     json: flags.Json = None,
     csv: flags.Csv = None,
@@ -172,7 +174,8 @@ def sim(
         rate if speedup is None else calls.rate * speedup,
         numbers(goodput, ":", "--goodput") or None,
     )
-    kept = results.simulate_all(comparison, records, keep=plot is not None)
+    with cluster(ray) as shared:
+        kept = results.simulate_all(comparison, records, shared, keep=plot is not None)
     steps = Path(step_time or "h100-8b").name if replay is None or step_time else "fitted"
     engine = f"{rules} rules, {steps} steps" + (f", {options.engines} engines" if options.engines > 1 else "")
     source = " at the times of ".join(

@@ -84,6 +84,11 @@ class Conformal(Predictor):
         return self.base.quick
 
     @property
+    def sees_as_text(self) -> bool:
+        """Whether what it wraps needs no more."""
+        return self.base.sees_as_text
+
+    @property
     def parameters(self) -> dict[str, object]:
         """What was given."""
         names = ("base", "coverage", "window", "strata", "share", "enough", "seed")

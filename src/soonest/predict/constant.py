@@ -35,6 +35,11 @@ class Constant(Predictor):
         self._made: tuple[list[float], Forecast] | None = None
 
     @property
+    def sees_as_text(self) -> bool:
+        """It looks at no prompt."""
+        return True
+
+    @property
     def parameters(self) -> dict[str, object]:
         """The window."""
         return {"window": self.window}

@@ -53,6 +53,11 @@ class Ensemble(Predictor):
         return all(member.quick for member in self.members)
 
     @property
+    def sees_as_text(self) -> bool:
+        """Whether no member needs more."""
+        return all(member.sees_as_text for member in self.members)
+
+    @property
     def parameters(self) -> dict[str, object]:
         """The members as `member_0`, `member_1`, ..., and what else was given."""
         members = {f"member_{i}": member for i, member in enumerate(self.members)}

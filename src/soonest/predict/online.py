@@ -93,6 +93,11 @@ class Online(Predictor):
         return self.base.quick
 
     @property
+    def sees_as_text(self) -> bool:
+        """Whether what it wraps needs no more."""
+        return self.base.sees_as_text
+
+    @property
     def parameters(self) -> dict[str, object]:
         """What was given."""
         return {name: getattr(self, name) for name in ("base", "window", "every", "least", "refit")}

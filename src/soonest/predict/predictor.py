@@ -54,6 +54,11 @@ class Predictor:
         return False
 
     @property
+    def sees_as_text(self) -> bool:
+        """Whether it needs no more of a prompt than `text` sees, so that texts may stay where they were read."""
+        return False
+
+    @property
     def parameters(self) -> dict[str, object]:
         """What `__init__` was given, by name; wrapped predictors included."""
         return {}

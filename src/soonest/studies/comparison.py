@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from soonest.sim import service_times, simulate
 from soonest.sim.simulate import kernel_obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from soonest.cluster import Cluster
     from soonest.core import Records
     from soonest.report import Interval
     from soonest.sim import Workload
@@ -45,6 +47,19 @@ class Run:
     """How good a predictor's forecasts were, over all arrivals; nothing for a forecast source."""
 
 
+class Part(NamedTuple):
+    """What is simulated on the same requests at the same times: some arms, at a load or rate, in a repetition."""
+
+    arms: tuple[Arm, ...]
+    load: float | None
+    rate: float | None
+    repetition: int
+
+
+def _unwatched(_run: Run, _records: Records) -> None:
+    """Nobody looks on."""
+
+
 @dataclass
 class Comparison:
     """Arms under a scenario, at several loads (shares of saturation) or rates (requests a second).
@@ -64,7 +79,7 @@ class Comparison:
     loads: Sequence[float] = ()
     rate: float | None = None
     slos: Mapping[str, float] | None = None
-    watch: Callable[[Run, Records], None] = lambda _run, _records: None
+    watch: Callable[[Run, Records], None] = _unwatched
     runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -81,12 +96,16 @@ class Comparison:
         """How many simulations there are."""
         return len(self.arms) * max(1, len(self.loads)) * self.scenario.repetitions
 
-    def run(self) -> None:
-        """Simulate all."""
-        for load in self.loads or (None,):
-            rate = self.rate if load is None else load * self.scenario.saturation
-            for repetition in range(self.scenario.repetitions):
-                self._repeat(load, rate, repetition)
+    def run(self, cluster: Cluster | None = None) -> None:
+        """Simulate all; on a cluster each simulation is a task of its own, and the runs are the same, in this order."""
+        parts = [
+            Part(tuple(self.arms), load, self.rate if load is None else load * self.scenario.saturation, repetition)
+            for load in self.loads or (None,)
+            for repetition in range(self.scenario.repetitions)
+        ]
+        for run, records in self._here(parts) if cluster is None else self._there(parts, cluster):
+            self.runs.append(run)
+            self.watch(run, records)
 
     def rows(self, load: float | None) -> list[Row]:
         """A table's rows at one load."""
@@ -111,14 +130,15 @@ class Comparison:
         plain = len({a.forecast for a in self.arms}) == 1 or arm.policy == "fcfs"
         return arm.policy if alone and plain else arm.label
 
-    def _repeat(self, load: float | None, rate: float | None, repetition: int) -> None:
+    def simulate(self, part: Part) -> Iterator[tuple[Run, Records]]:
+        """Each arm's run of a part, and the records of its requests."""
         scenario = self.scenario
-        workload = scenario.workload(repetition, rate)
+        workload = scenario.workload(part.repetition, part.rate)
         service = service_times(workload, scenario.options)
-        for arm in self.arms:
-            live = scenario.live(arm.forecast, repetition)
+        for arm in part.arms:
+            live = scenario.live(arm.forecast, part.repetition)
             if live is None:
-                told = workload.believing(scenario.beliefs(arm.forecast, workload, repetition))
+                told = workload.believing(scenario.beliefs(arm.forecast, workload, part.repetition))
                 result = simulate(told, arm.policy, scenario.options, backend=self._backend(told, arm))
             else:
                 result = simulate(workload, arm.policy, scenario.options, forecaster=live)
@@ -130,9 +150,16 @@ class Comparison:
                 peak_memory=result.peak_memory,
             )
             heard = {} if live is None else live.measures(workload.output_tokens)
-            run = Run(arm, load, workload.rate, repetition, summary, heard)
-            self.runs.append(run)
-            self.watch(run, result.records)
+            yield Run(arm, part.load, workload.rate, part.repetition, summary, heard), result.records
+
+    def _here(self, parts: Sequence[Part]) -> Iterator[tuple[Run, Records]]:
+        for part in parts:
+            yield from self.simulate(part)
+
+    def _there(self, parts: Sequence[Part], cluster: Cluster) -> Iterator[tuple[Run, Records]]:
+        alone = [part._replace(arms=(arm,)) for part in parts for arm in part.arms]
+        for found in cluster.map(partial(_simulated, replace(self, watch=_unwatched, runs=[])), alone):
+            yield from found
 
     def _backend(self, workload: Workload, arm: Arm) -> Backend:
         """Many small simulations are worth compiling for, as one large one is."""
@@ -141,6 +168,11 @@ class Comparison:
             return scenario.backend
         possible = kernel_obstacle(workload, policy(arm.policy), scenario.options) is None
         return "kernel" if possible else "python"
+
+
+def _simulated(comparison: Comparison, part: Part) -> list[tuple[Run, Records]]:
+    """A part, in a worker of a cluster."""
+    return list(comparison.simulate(part))
 
 
 def latencies(records: Mapping[str, Sequence[Records]]) -> dict[str, NDArray[np.float64]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
+from soonest.cluster import usable
 from soonest.core import SoonestError
 from soonest.report.study import Study
 from soonest.studies.pool import pooled
@@ -24,6 +24,7 @@ from soonest.studies.pool import pooled
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from soonest.cluster import Cluster
     from soonest.report.study import Section
 
     Progress = Callable[[str, int, int], None]
@@ -48,13 +49,14 @@ EXTRAS = {"fast": ("numba",), "theory": ("scipy",), "text": ("lightgbm", "sklear
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a reproduction is run. Results depend on `seed` and `scale`, never on `workers`.
+    """How a reproduction is run. Results depend on `seed` and `scale`, never on `workers` or `cluster`.
 
     Attributes:
         seed: of everything random.
         scale: share of the repetitions that the paper's tables rest on; 1 is the full reproduction.
         workers: processes that share the work.
         data: folder of the data sets, laid out as `arrivals/` and `lengths/`; `None` where none was given.
+        cluster: a Ray cluster that shares the work in the place of processes here.
 
     Raises:
         SoonestError: a number is out of range.
@@ -64,6 +66,7 @@ class Settings:
     scale: float = 1.0
     workers: int = 1
     data: Path | None = None
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 32:
@@ -141,7 +144,7 @@ def check_extras(*names: str) -> None:
 def spread(
     work: Callable[[Task], Found], tasks: Sequence[Task], settings: Settings, progress: Progress, what: str
 ) -> list[Found]:
-    """`work` of every task, in their order, shared by `settings.workers` processes.
+    """`work` of every task, in their order, shared by `settings.workers` processes, or by a cluster.
 
     `work` is a function of a module and a task is picklable; what is random in it comes from a seed in the task, so the
     number of processes changes nothing. `progress` hears `what`.
@@ -156,10 +159,12 @@ def spread(
 
 
 def _shared(work: Callable[[Task], Found], tasks: Sequence[Task], settings: Settings) -> Generator[Found, None, None]:
-    if len(tasks) < 2 or settings.workers == 1:
+    if len(tasks) < 2 or (settings.cluster is None and settings.workers == 1):
         yield from map(work, tasks)
-        return
-    yield from pooled(work, tasks, settings.workers)
+    elif settings.cluster is not None:
+        yield from settings.cluster.map(work, tasks)
+    else:
+        yield from pooled(work, tasks, settings.workers)
 
 
 def command(name: str, settings: Settings) -> str:
@@ -183,9 +188,4 @@ def machine() -> str:
     """The processor's name and how many cores may be used."""
     told = Path("/proc/cpuinfo")
     match = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.exists() else None
-    return f"{match[1] if match else platform.processor() or platform.machine()}, {cores()} cores, {platform.system()}"
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{match[1] if match else platform.processor() or platform.machine()}, {usable()} cores, {platform.system()}"

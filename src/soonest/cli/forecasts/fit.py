@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from soonest.cli.cluster import Ray, cluster
 from soonest.cli.forecasts import flags
 
 
@@ -18,6 +19,7 @@ def fit(
     limit: flags.Limit = None,
     test_share: flags.TestShare = 0.2,
     seed: flags.Seed = 0,
+    ray: Ray = None,
     markdown: flags.Markdown = False,
 ) -> None:
     """Learn to forecast lengths from prompts and the lengths of their answers; measure that on answers held out.
@@ -32,7 +34,9 @@ def fit(
 
     `soonest fit --journal journal.db --out forecasts`
     """
-    from soonest.cli.forecasts import measuring
+    from tempfile import TemporaryDirectory
+
+    from soonest.cli.forecasts import measuring, streaming
     from soonest.cli.forecasts.printing import print_measures
     from soonest.core import PredictorError
     from soonest.predict import predictor as make
@@ -44,11 +48,19 @@ def fit(
         raise PredictorError("give a FILE of prompts and lengths, or --journal")
     _check_folder(out)
     made = make(predictor)
+    if ray is not None:
+        streaming.check(made, predictor, files)
     told = [] if journal is None else [measuring.read_told(journal, model, limit)]
-    examples = measuring.read(files, column, model, limit, cut, told)
-    train, test = examples.split((1 - test_share, test_share), seed)
-    measuring.fitted(made, predictor, train)
-    found = measuring.measured(made, test, Training.of(train.tokens))
+    with TemporaryDirectory(prefix="soonest-fit-", ignore_cleanup_errors=True) as folder:
+        if ray is None:
+            examples = measuring.read(files, column, model, limit, cut, told)
+        else:
+            with cluster(ray):
+                examples = streaming.read(Path(folder), files, column, model, limit, cut, told)
+        train, test = examples.split((1 - test_share, test_share), seed)
+        measuring.fitted(made, predictor, train)
+        timed = None if ray is None else streaming.prompts(files, column, model, cut)
+        found = measuring.measured(made, test, Training.of(train.tokens), timed)
     made.card_ = measuring.card_of([*files, *([Path("journal")] if told else [])], train, found)
     made.save_pretrained(out)
     print_measures({predictor: found.measures}, markdown=markdown)

@@ -57,7 +57,7 @@ def read(
     for path in files:
         say(f"{path}: {guess_columns(path, given)}")
         part = read_examples(path, given, model, limit, cut)
-        _say_found(str(path), part)
+        say_found(str(path), part)
         parts.append(part)
     return Examples.joined(parts)
 
@@ -68,11 +68,12 @@ def read_told(url: str, model: str | None, limit: int | None) -> Examples:
     from soonest.data.journal.place import shown
 
     part = examples_of(read_journal(url, last=limit), model)
-    _say_found(shown(url), part)
+    say_found(shown(url), part)
     return part
 
 
-def _say_found(name: str, part: Examples) -> None:
+def say_found(name: str, part: Examples) -> None:
+    """What a source held, on stderr."""
     left = f", {part.left_out:,} calls without an answer left out" if part.left_out else ""
     cuts = f", {part.censored.sum():,} of them cut" if part.censored.any() else ""
     say(f"{name}: {len(part):,} answers of {len(set(part.groups.tolist())):,} conversations{cuts}{left}")
@@ -88,8 +89,13 @@ def fitted(predictor: Predictor, words: str, examples: Examples) -> None:
     say(f"fitting {words} took {perf_counter() - start:.1f} s")
 
 
-def measured(predictor: Predictor, examples: Examples, training: Training) -> Assessment:
-    """Measure forecasts and their speed. What an `online` predictor wraps is measured, as if it spoke."""
+def measured(
+    predictor: Predictor, examples: Examples, training: Training, timed: Sequence[Prompt] | None = None
+) -> Assessment:
+    """Measure forecasts and their speed. What an `online` predictor wraps is measured, as if it spoke.
+
+    The speed is that of the prompts `timed`, where those of the examples are without their texts.
+    """
     from dataclasses import replace
 
     from soonest.predict import Online
@@ -98,7 +104,7 @@ def measured(predictor: Predictor, examples: Examples, training: Training) -> As
     source = predictor.base if isinstance(predictor, Online) and predictor.card_ is None else predictor
     forecasts = _forecasts(source, examples.prompts)
     found = assess(forecasts, examples.tokens, examples.censored, examples.groups, training)
-    return replace(found, measures={**found.measures, **speed(source.predict, examples.prompts)})
+    return replace(found, measures={**found.measures, **speed(source.predict, timed or examples.prompts)})
 
 
 def training_of(card: Card | None) -> Training | None:

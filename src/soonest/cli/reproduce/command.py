@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from soonest.cli.cluster import Ray, cluster
 from soonest.cli.reproduce import flags
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ def reproduce(
     quick: flags.Quick = False,
     seed: flags.Seed = 0,
     workers: flags.Workers = None,
+    ray: Ray = None,
     data: flags.Data = None,
     out: flags.Out = None,
     html: flags.Html = None,
@@ -32,21 +34,26 @@ def reproduce(
 
     `soonest reproduce --all --data data --out results --html report.html`
     """
+    from dataclasses import replace
+
     from soonest.cli.reproduce.output import check, show, write
     from soonest.cli.reproduce.talk import Talk
-    from soonest.studies.reproduction import QUICK, Settings, cores, reproduction
+    from soonest.cluster import usable
+    from soonest.studies.reproduction import QUICK, Settings, reproduction
 
     chosen = _chosen(names or [], everything=everything)
     check(out, html)
-    settings = Settings(seed, QUICK if quick else 1.0, cores() if workers is None else workers, data)
+    settings = Settings(seed, QUICK if quick else 1.0, usable() if workers is None else workers, data)
     runs = {name: reproduction(name) for name in chosen}
     studies = []
-    for name, run in runs.items():
-        with Talk(name) as talk:
-            study = run(settings, talk.hear)
-        studies.append(study)
-        show(study)
-        write(studies, out, html)  # what is done stays, should a later one fail
+    with cluster(ray, settings.workers) as shared:
+        settings = replace(settings, cluster=shared)
+        for name, run in runs.items():
+            with Talk(name) as talk:
+                study = run(settings, talk.hear)
+            studies.append(study)
+            show(study)
+            write(studies, out, html)  # what is done stays, should a later one fail
 
 
 def _chosen(names: Sequence[str], *, everything: bool) -> list[str]:

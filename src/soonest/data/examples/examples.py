@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from soonest.core import TraceError
+from soonest.core import Prompt, TraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from soonest.core import Prompt
+
+@dataclass(frozen=True, slots=True)
+class Grouped(Prompt):
+    """A prompt whose texts are not at hand; `group` is the number that `group_of` made from them."""
+
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +124,8 @@ def group_of(prompt: Prompt) -> int:
 
     Calls of one dialogue share their first turn, and so do several models' answers to one prompt.
     """
+    if isinstance(prompt, Grouped):
+        return prompt.group
     if prompt.conversation:
         return _number(prompt.conversation, b"conversation")
     said = (message.text for message in prompt.messages if message.role == "user")

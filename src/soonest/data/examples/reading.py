@@ -58,9 +58,7 @@ def read_examples(
         TraceError: the file cannot be read, its columns cannot be told, or a row is malformed: file, line and column.
     """
     path = Path(path)
-    for name, given in (("limit", limit), ("cut", cut)):
-        if given is not None and given < 1:
-            raise TraceError(f"{name} must be at least 1, got {given}")
+    check_bounds(limit, cut)
     known = guess_columns(path, columns)
     choice = Choice(model)
     calls: list[Call] = []
@@ -74,11 +72,29 @@ def read_examples(
             if len(calls) == limit:
                 break
     if not calls:
-        left = f"; {left_out} calls without an answer were left out" if left_out else ""
-        raise TraceError(f"{path}: holds no answer{choice.hint}{left}")
-    talks = {"prompt", "conversation"} <= known.columns.keys() and {"turn", "history_tokens"} & known.columns.keys()
-    rows = linked(calls) if talks else iter(calls)
+        raise nothing(path, choice, left_out)
+    rows = linked(calls) if turn_by_turn(known) else iter(calls)
     return Examples.from_rows(((call.prompt, call.tokens, call.censored) for call in rows), left_out)
+
+
+def check_bounds(limit: int | None, cut: int | None) -> None:
+    """Refuse a limit or a cut below one."""
+    for name, given in (("limit", limit), ("cut", cut)):
+        if given is not None and given < 1:
+            raise TraceError(f"{name} must be at least 1, got {given}")
+
+
+def turn_by_turn(known: Guess) -> bool:
+    """Whether each turn of a conversation is a row, so that a call's history lies in other rows."""
+    return {"prompt", "conversation"} <= known.columns.keys() and not known.columns.keys().isdisjoint(
+        {"turn", "history_tokens"}
+    )
+
+
+def nothing(path: Path, choice: Choice, left_out: int) -> TraceError:
+    """The error of a file without an answer."""
+    left = f"; {left_out} calls without an answer were left out" if left_out else ""
+    return TraceError(f"{path}: holds no answer{choice.hint}{left}")
 
 
 def read_prompts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -12,10 +13,13 @@ import numpy as np
 
 from soonest.core.forecast import MAX_TOKENS
 from soonest.core.request import DEFAULT_MAX_TOKENS
+from soonest.data.examples import Grouped
 from soonest.predict.text.ngrams import grams
 from soonest.predict.text.tokens import DIGIT, SIGN, WORD, Tokens, ends
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from soonest.core import Prompt
     from soonest.predict.text.ngrams import Grams
 
@@ -33,6 +37,19 @@ OPTION: Final = re.compile(r"[ \t]*\(?[a-jA-J][.):] ")
 BULLET: Final = re.compile(r"[ \t]*(?:[-*\u2022]|\d+[.)]) ")
 UNITS: Final = ("word", "sent", "line", "para", "page")
 COLUMNS: Final = 4 + 2 + len(SIGNS) + 2 + 8 + 8 + 13
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Grouped):
+    """A prompt of which only what the models see is at hand: `look` fetches that of its `row`.
+
+    The texts stay where they were read, so a log larger than memory can be learned from. What was asked now has so many
+    `characters`.
+    """
+
+    characters: int = 0
+    row: int = 0
+    look: Callable[[int], tuple[Grams, list[float]]] | None = field(default=None, repr=False)
 
 
 def facts(prompt: Prompt, view: str, text: Tokens) -> list[float]:
@@ -124,9 +141,16 @@ _CAPITALS: Final = ascii_uppercase.encode()
 
 def features(prompt: Prompt) -> tuple[Grams, list[float]]:
     """The n-grams and the facts of a prompt."""
+    if isinstance(prompt, Seen) and prompt.look is not None:
+        return prompt.look(prompt.row)
     view = ends(prompt.text)
     text = Tokens.of(view)
     return grams(text, _marks(prompt)), facts(prompt, view, text)
+
+
+def characters(prompt: Prompt) -> int:
+    """How long the last turn is."""
+    return prompt.characters if isinstance(prompt, Seen) else len(prompt.text)
 
 
 def name_hash(name: str) -> int:

@@ -38,6 +38,11 @@ class Text(Predictor):
         self.model_: Model | None = None
 
     @property
+    def sees_as_text(self) -> bool:
+        """It is `text`."""
+        return True
+
+    @property
     def parameters(self) -> dict[str, object]:
         """The seed."""
         return {"seed": self.seed}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from soonest.data.examples import group_of
-from soonest.predict.text.facts import features
+from soonest.predict.text.facts import characters, features
 from soonest.predict.text.linear import Linear, rarity, weighed
 from soonest.predict.text.model import QUANTILES, Model, Names, Spread, name_hashes
 from soonest.predict.text.ngrams import SIZE
@@ -75,7 +75,7 @@ def train(prompts: Sequence[Prompt], tokens: Sequence[int], seed: int) -> Model:
 
 def _sizes(prompts: Sequence[Prompt]) -> NDArray[np.intp]:
     """About how many n-grams each prompt has, at most."""
-    return np.array([5 * min(len(prompt.text), 2 * ENDS) + 100 for prompt in prompts])
+    return np.array([5 * min(characters(prompt), 2 * ENDS) + 100 for prompt in prompts])
 
 
 def _folds(prompts: Sequence[Prompt], seed: int) -> NDArray[np.intp]:

@@ -11,7 +11,7 @@ import numpy as np
 from soonest.core import SimulationError
 from soonest.sim.draws import ROUTE, draw
 from soonest.sim.fleet.replica import Replica
-from soonest.sim.fleet.routers import ROUTERS, Ask, prefix_affinity
+from soonest.sim.fleet.routers import ROUTERS, Ask, Router, prefix_affinity
 from soonest.sim.host.loop import LATEST, asked
 from soonest.sim.host.tally import Tally
 
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from soonest.sim.workload import Workload
 
 
+def check_router(router: Router, workload: Workload) -> None:
+    """Refuse a router that needs to know which prompts begin alike, where the workload does not say.
+
+    Raises:
+        SimulationError: what is missing.
+    """
+    if router is prefix_affinity and not workload.blocks and len(set(workload.tenant.tolist())) == 1:
+        raise SimulationError(
+            "prefix_affinity needs to know which prompts begin alike: give a trace with block hashes, such as "
+            "mooncake-conversation, or with tenants"
+        )
+
+
 class Fleet:
     """Runs a workload on replicas that share nothing but the time.
 
@@ -32,7 +45,7 @@ class Fleet:
     that moment. Who was evicted stays where it is. Each replica has its own queue, memory and prefix cache.
 
     Raises:
-        SimulationError: the router needs to know which prompts begin alike, and the workload does not say.
+        SimulationError: as `check_router` says.
     """
 
     def __init__(
@@ -40,11 +53,7 @@ class Fleet:
     ) -> None:
         self.workload, self.forecaster, self.seed = workload, forecaster, options.seed
         self.router = ROUTERS[options.router or ""]
-        if self.router is prefix_affinity and not workload.blocks and len(set(workload.tenant.tolist())) == 1:
-            raise SimulationError(
-                "prefix_affinity needs to know which prompts begin alike: give a trace with block hashes, such as "
-                "mooncake-conversation, or with tenants"
-            )
+        check_router(self.router, workload)
         self.tally = Tally(workload, options.rules, forecaster)
         self.replicas = [
             Replica(workload, policy, replace(options.pooled, engines=1, speeds=(speed,)), self.tally)

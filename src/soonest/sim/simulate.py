@@ -133,7 +133,7 @@ def _laps(workload: Workload, laps: int) -> Workload:
 
 
 def service_times(workload: Workload, options: Options) -> NDArray[np.float64]:
-    """Seconds that each job takes on an engine of its own, of shape (n,): what `slowdown` compares with."""
+    """Seconds that each job takes on an engine of speed 1 of its own, of shape (n,): what `slowdown` compares with."""
     step, budget = options.step_time, options.rules.token_budget
     prompt, output = workload.prompt_tokens, workload.output_tokens
     chunks = np.maximum(1, -(-prompt // budget)) if budget else np.ones_like(prompt)

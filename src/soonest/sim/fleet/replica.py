@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from soonest.sim.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from soonest.core import Forecast, Policy, Request
+    from soonest.core import Forecast, Policy, Queue, Request
     from soonest.sim.host.tally import Tally
     from soonest.sim.options import Options
     from soonest.sim.workload import Workload
@@ -49,7 +49,8 @@ class Replica(Host):
 
     def __init__(self, workload: Workload, policy: Policy, options: Options, tally: Tally) -> None:
         super().__init__(workload, policy, options, tally=tally)
-        self._jobs, self._arrivals = [], []
+        self._sent: list[int] = []
+        self._jobs, self._arrivals = self._sent, []
         self._told: dict[int, Request] = {}
         self._left: dict[int, Left] = {}
         self._held: set[Hashable] = set()
@@ -57,7 +58,7 @@ class Replica(Host):
 
     def send(self, job: int, request: Request, now: int, prefix: Sequence[Hashable]) -> None:
         """A request arrives, at `now` picoseconds."""
-        self._jobs.append(job)
+        self._sent.append(job)
         self._arrivals.append(now)
         self._told[job] = request
         known, mean = request.forecast.known, self.tally.mean_tokens
@@ -76,13 +77,14 @@ class Replica(Host):
     @property
     def requests(self) -> int:
         """How many were sent here and have not ended."""
-        return len(self._jobs) - self._arrived + len(self.queue) + len(self.engines[0].running)
+        return len(self._sent) - self._arrived + len(self.queue) + len(self.engines[0].running)
 
     def tokens(self, now: int) -> float:
         """Output tokens that those are expected to give from `now` (picoseconds) on; what ends just then counts."""
         if self._behind is None:
-            coming = (self._left[job].after(0) for job in self._jobs[self._arrived :])
-            waiting = (self._left[entry.sequence].after(entry.generated) for entry in self.queue)
+            coming = (self._left[job].after(0) for job in self._sent[self._arrived :])
+            queue = cast("Queue", self.queue)  # a replica has no gateways
+            waiting = (self._left[entry.sequence].after(entry.generated) for entry in queue)
             self._behind = sum(coming) + sum(waiting)
         engine = self.engines[0]
         if not engine.running:

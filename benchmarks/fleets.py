@@ -12,7 +12,7 @@ same times, in 4 to 12 repetitions, the smaller the fleet the more. A row of `ro
 says.
 
 - `rows`: routers, and one queue for all, by fleet size, load and order. In an uneven fleet the first of every four
-  replicas (of two, one) runs at half speed.
+  replicas (of two, one) runs at half speed. Of the largest fleet only what the page's headline needs.
 - `gateways`: eight replicas behind one queue, or behind 2, 4 and 8 gateways with a queue each.
 - `prefixes`: prompts that begin with one of 64 system prompts of 1,536 tokens, the k-th of them used in proportion to
   1/k; each replica keeps 96 blocks of 256 tokens, which is 16 of them.
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 COMMAND: Final = "python -m benchmarks.fleets --out benchmarks/results/fleets.json"
 SIZES: Final = (1, 2, 4, 8, 16)
+WHOLE: Final = 8
 LOADS: Final = (0.7, 0.9, 1.2)
 ORDERS: Final = ("fcfs", "shortest", "response_ratio(shortest)")
 ROUTERS: Final = ("round_robin", "random", "least_requests", "power_of_two", "least_expected_tokens")
@@ -116,26 +117,31 @@ def told(scene: Scenario, rate: float) -> list[Workload]:
     return [one.believing(scene.beliefs("classes", one, number)) for number, one in enumerate(work)]
 
 
-def compared(scene: Scenario, ways: dict[str, Options], load: float, first: str) -> Iterator[dict[str, object]]:
+def compared(
+    scene: Scenario, ways: dict[str, Options], load: float, orders: tuple[str, ...] = ORDERS
+) -> Iterator[dict[str, object]]:
     """Every way to queue with every order, beside the first way with `fcfs`."""
+    first = next(iter(ways))
     work = told(scene, load * scene.saturation)
     base = served(work, ways[first], "fcfs")
-    for (queueing, options), order in product(ways.items(), ORDERS):
+    for (queueing, options), order in product(ways.items(), orders):
         found = base if (queueing, order) == (first, "fcfs") else served(work, options, order)
         yield {"load": load, "queueing": queueing, "order": order, **found.row(base)}
 
 
 def rows(sizes: list[int]) -> Iterator[dict[str, object]]:
-    """Routers, and one queue for all."""
+    """Routers, and one queue for all; of fleets above `WHOLE`, equal replicas alone, and fewer routers and orders."""
     for replicas, uneven in product(sizes, (False, True)):
-        if replicas == 1 and uneven:
+        if uneven and (replicas == 1 or replicas > WHOLE):
             continue
         scene = scenario(replicas, speeds(replicas, uneven=uneven))
-        ways = {ONE_QUEUE: scene.options}
-        if replicas > 1:
-            ways = {name: replace(scene.options, router=name) for name in ROUTERS} | ways
+        ways = {} if replicas == 1 else {name: replace(scene.options, router=name) for name in ROUTERS}
+        if replicas > WHOLE:
+            del ways["random"]
+        else:
+            ways[ONE_QUEUE] = scene.options
         for load in LOADS:
-            for row in compared(scene, ways, load, next(iter(ways))):
+            for row in compared(scene, ways, load, ORDERS if replicas <= WHOLE else ORDERS[:2]):
                 yield {"replicas": replicas, "speeds": "uneven" if uneven else "equal", **row}
 
 
@@ -144,7 +150,7 @@ def gateways() -> Iterator[dict[str, object]]:
     scene = scenario(GATEWAYS_BEFORE)
     ways = {f"{count} gateways": replace(scene.options, gateways=count) for count in GATEWAYS}
     for load in LOADS:
-        for row in compared(scene, {ONE_QUEUE: scene.options} | ways, load, ONE_QUEUE):
+        for row in compared(scene, {ONE_QUEUE: scene.options} | ways, load):
             yield {"replicas": GATEWAYS_BEFORE, **row}
 
 

@@ -57,7 +57,7 @@ def test_a_fleet_is_its_replicas_one_by_one(router):
     check()
 
 
-@settings(PROFILE, max_examples=60)
+@settings(PROFILE, max_examples=40)
 @given(cases(engines=1), st.sampled_from(sorted(ROUTERS)))
 def test_a_fleet_of_one_is_the_plain_simulator(case, router):
     blocks = tuple((i % 3,) for i in range(len(case.workload)))
@@ -68,7 +68,7 @@ def test_a_fleet_of_one_is_the_plain_simulator(case, router):
     assert fleet.engine.tolist() == [0] * len(case.workload)
 
 
-@settings(PROFILE, max_examples=80)
+@settings(PROFILE, max_examples=60)
 @given(fleets(gateways=st.integers(1, 3)))
 def test_engines_of_any_speed_behind_gateways_leap_together(case):
     result, expected = simulate(*case, backend="python"), reference.run(*case)

@@ -14,7 +14,7 @@ from soonest.sim import NEVER, PRESETS, Options, StepTime, Workload, beliefs, sa
 from soonest.sim.fleet import ROUTERS
 
 PROFILE = settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 ENGINE = Options(Rules.vllm(8), PRESETS["h100-8b"])
 

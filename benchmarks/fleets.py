@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 COMMAND: Final = "python -m benchmarks.fleets --out benchmarks/results/fleets.json"
 SIZES: Final = (1, 2, 4, 8, 16)
-WHOLE: Final = 8
+UNEVEN, WHOLE = (2, 4), 8
 LOADS: Final = (0.7, 0.9, 1.2)
 ORDERS: Final = ("fcfs", "shortest", "response_ratio(shortest)")
 ROUTERS: Final = ("round_robin", "random", "least_requests", "power_of_two", "least_expected_tokens")
@@ -130,9 +130,9 @@ def compared(
 
 
 def rows(sizes: list[int]) -> Iterator[dict[str, object]]:
-    """Routers, and one queue for all; of fleets above `WHOLE`, equal replicas alone, and fewer routers and orders."""
+    """Routers, and one queue for all; of fleets above `WHOLE` fewer routers and orders."""
     for replicas, uneven in product(sizes, (False, True)):
-        if uneven and (replicas == 1 or replicas > WHOLE):
+        if uneven and replicas not in UNEVEN:
             continue
         scene = scenario(replicas, speeds(replicas, uneven=uneven))
         ways = {} if replicas == 1 else {name: replace(scene.options, router=name) for name in ROUTERS}

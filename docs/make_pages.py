@@ -28,7 +28,7 @@ from soonest.sim.steptime import SECOND
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # a script finds only what lies beside it
-from docs import measured, policy_pictures, studies  # noqa: E402
+from docs import fleets, measured, policy_pictures, studies  # noqa: E402
 from docs.measured import table  # noqa: E402
 
 if TYPE_CHECKING:
@@ -267,6 +267,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "presets": presets,
     "sources": sources,
     **{f"policy-{kind.name}": partial(_answers_of, kind) for kind in BUILT_IN.values()},
+    **fleets.parts(),
     **policy_pictures.parts(),
     **studies.parts(),
 }

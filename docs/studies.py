@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from docs import fleets
 from docs.measured import RESULTS
 
 from soonest.report.study import Study
@@ -30,10 +31,11 @@ def parts() -> dict[str, Callable[[str], str]]:
 
 
 def pictures() -> Iterator[tuple[Path, Chart]]:
-    """Every picture of a study, and the chart that it should show."""
+    """Every picture of a study or of fleets, and the chart that it should show."""
     for study in studies():
         for name, chart in pictured(study).items():
             yield IMAGES / name, chart
+    yield from fleets.pictures(IMAGES)
 
 
 def stale() -> Iterator[tuple[Path, Chart]]:

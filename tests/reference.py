@@ -4,11 +4,12 @@ Tenant shares and the prefix cache are left out.
 """
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
 from tests.reference_displacement import displace, may_displace
-from tests.reference_line import Line
+from tests.reference_line import Line, Lines
 from tests.reference_memory import Memory, Run
 
 from soonest.core import Batching, Entry, Need
@@ -21,6 +22,7 @@ from soonest.sim.workload import PICOSECONDS
 
 @dataclass(eq=False)
 class Engine:
+    speed: float
     ends: int | None = None  # when the present iteration ends
     running: list = field(default_factory=list)
     dirty: bool = False
@@ -38,7 +40,9 @@ class Reference:
         self.displaces = Need.DISPLACE in policy.needs
         self.memory = Memory(options.rules, policy)
         self.line = Line(policy, options.overdue_after, options.overdue_every)
-        self.engines = [Engine() for _ in range(options.engines)]
+        if options.gateways > 1:
+            self.line = Lines([deepcopy(self.line) for _ in range(options.gateways)], options.seed)
+        self.engines = [Engine(speed) for speed in options.speeds or [1] * options.engines]
         self.runs = []
         self.arrival = workload.arrival_ps.tolist()
         self.now = 0
@@ -141,8 +145,7 @@ class Reference:
                 self.settle_up(engine, run)
                 engine.dirty = True
                 self.finished[run.job] = self.now
-                self.line.tokens += run.output
-                self.line.answers += 1
+                self.line.answered(run.entry)
         over = [r for r in engine.running if r.quantum is not None and r.entry.generated - r.begun >= r.quantum]
         for run in sorted(over, key=lambda r: r.entry.sequence):
             if self.displaces and self.policy.yields(run.entry):
@@ -218,7 +221,7 @@ class Reference:
     def begin(self, engine):
         if not engine.running:
             return
-        step = self.options.step_time
+        step = self.options.step_time.at(engine.speed)
         sequences = prefill = context = 0
         for run in engine.running:
             if run.startup or run.ended or run.emits or run.granted:

@@ -3,6 +3,7 @@
 import math
 
 from soonest.core import Entry
+from soonest.sim.draws import draw
 
 
 class Line:
@@ -22,6 +23,10 @@ class Line:
 
     def mean_tokens(self):
         return self.tokens / self.answers if self.answers else 128.0
+
+    def answered(self, entry):
+        self.tokens += entry.generated
+        self.answers += 1
 
     def reorder(self, now):
         self.frozen, self.now, self.mean = list(self.waiting), now, self.mean_tokens()
@@ -75,6 +80,54 @@ class Line:
 
     def _fresh(self, unknown):
         return Entry(unknown.request, estimate=max(1, round(self.mean)), expected=self.mean)
+
+
+class Lines:
+    """A line a gateway: whose turn it is sends its first."""
+
+    def __init__(self, lines, seed):
+        self.lines, self.seed = lines, seed
+        self.turn = self.tokens = self.answers = 0
+        self.after = lines[0].after
+
+    @property
+    def waiting(self):
+        return [entry for line in self.lines for entry in line.waiting]
+
+    def mine(self, entry):
+        """Each place is one of equal parts of (0, 1]."""
+        drawn, n = draw(self.seed, entry.sequence, 0, 0), len(self.lines)
+        return next(line for i, line in enumerate(self.lines) if drawn <= (i + 1) / n)
+
+    def push(self, entry):
+        self.mine(entry).push(entry)
+
+    def answered(self, entry):
+        self.tokens += entry.generated
+        self.answers += 1
+        self.mine(entry).answered(entry)
+
+    def reorder(self, now):
+        self.now = now
+        for line in self.lines:
+            line.reorder(now)
+
+    def due(self):
+        return min(line.due() for line in self.lines)
+
+    def head(self):
+        in_turn = self.lines[self.turn :] + self.lines[: self.turn]
+        return next((head for line in in_turn if (head := line.head()) is not None), None)
+
+    def pop(self):
+        head = self.head()
+        self.turn = (self.lines.index(self.mine(head)) + 1) % len(self.lines)
+        return self.mine(head).pop()
+
+    def key(self, entry):
+        mine = self.mine(entry)
+        mine.mean = self.tokens / self.answers if self.answers else 128.0
+        return mine.key(entry)
 
 
 def _age(entry):

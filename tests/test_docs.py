@@ -23,6 +23,7 @@ from soonest.predict import BUILT_IN as PREDICTORS
 from soonest.report import MEASURES, summarise
 from soonest.report.forecasts import FORECAST_MEASURES
 from soonest.sim import PRESETS, SOURCES
+from soonest.sim.fleet import ROUTERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -139,6 +140,13 @@ def test_a_predictor_is_documented(name):
 def test_a_forecast_source_is_documented(name):
     assert f"| `{name}` |" in page("docs/forecasts.md")
     assert re.search(rf"\b{name}\b", help_of("sim", "--forecast"))
+
+
+@pytest.mark.parametrize("name", ROUTERS)
+def test_a_router_is_documented(name):
+    assert f"| `{name}` |" in page("docs/fleets.md")
+    assert f"`{name}`" in page("docs/simulator.md")
+    assert name in help_of("sim", "--router")
 
 
 @pytest.mark.parametrize("name", PRESETS)

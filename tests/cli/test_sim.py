@@ -52,6 +52,9 @@ def logged(tmp_path):
         (["--format", "azure"], "add --trace FILE"),
         (["--format", "azure", "--trace", "azure-conv"], "add --trace FILE"),
         (["--model", "ChatGPT"], "add --trace, --lengths or --prompts"),
+        (["--router", "random"], "add --engines"),
+        (["--speeds", "1,0.5"], "add --engines"),
+        (["--gateways", "2", "--router", "random", "--replicas", "3"], "give one of them"),
     ],
 )
 @pytest.mark.usefixtures("never_simulates", "logged")
@@ -74,6 +77,9 @@ def test_a_flag_that_would_be_ignored_is_refused_with_what_to_do(soonest, words,
         (["--policy", "fcfs,shortest@noise(-1)"], "sigma must lie in"),
         (["--predictions", "calls.jsonl", "--lengths", "calls.jsonl"], "need one predicted class"),
         (["--policy", "fcfs,nonsense"], "no policy 'nonsense'"),
+        (["--replicas", "2", "--speeds", "1"], "give one speed an engine: 2, got 1"),
+        (["--replicas", "2", "--speeds", "1,fast"], "--speeds takes numbers between commas"),
+        (["--replicas", "2", "--router", "prefix_affinity", "--trace", "calls.jsonl"], "or with tenants"),
     ],
 )
 @pytest.mark.usefixtures("never_simulates")
@@ -94,6 +100,7 @@ def test_what_cannot_be_done_is_refused_before_the_first_simulation(soonest, tmp
         [*QUICK, "--policy", "fcfs,shortest@classes", "--predictions", "predictions.csv"],
         [*QUICK, "--trace", "calls.jsonl", "--format", "log"],
         [*QUICK, "--trace", "hashed.jsonl", "--prefix-blocks", "100"],
+        [*QUICK, "--trace", "hashed.jsonl", "--prefix-blocks", "100", "--replicas", "2", "--router", "prefix_affinity"],
     ],
 )
 @pytest.mark.usefixtures("logged")
@@ -148,6 +155,27 @@ def test_the_document_holds_every_condition(soonest, tmp_path, logged):
     with (tmp_path / "a.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["request_goodput"]) == document["runs"][0]["request_goodput"]
+
+
+@pytest.mark.parametrize(
+    ("words", "title", "said"),
+    [
+        (["--replicas", "3"], ", 3 engines, ", {"speeds": [1, 1, 1], "router": None, "gateways": 1}),
+        (
+            ["--replicas", "2", "--speeds", "1,0.5", "--router", "power_of_two"],
+            ", 2 engines of speeds 1, 0.5 behind power_of_two, ",
+            {"speeds": [1, 0.5], "router": "power_of_two", "gateways": 1},
+        ),
+        (["--gateways", "3"], ", 1 engine behind 3 gateways, ", {"speeds": [1], "router": None, "gateways": 3}),
+    ],
+)
+def test_a_fleet_stands_in_the_title_and_in_the_document(soonest, tmp_path, words, title, said):
+    code, out, _ = soonest(*QUICK, *words, "-p", "fcfs,shortest", "-l", "1.2", "--json", tmp_path / "a.json")
+    document = json.loads((tmp_path / "a.json").read_text())
+    assert code == 0
+    assert title in " ".join(out.split())
+    assert {name: document["conditions"][name] for name in said} == said
+    assert {"mean_e2el_ms", "p99_e2el_ms", "max_e2el_ms"} <= document["runs"][0].keys()
 
 
 def test_a_plot_says_of_each_panel_what_is_true_of_it(soonest, tmp_path, monkeypatch):

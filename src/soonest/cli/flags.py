@@ -9,6 +9,7 @@ import typer
 
 Backend = Literal["auto", "python", "kernel"]
 ArrivalProcess = Literal["replay", "poisson", "gamma", "fixed", "burst"]
+Router = Literal["round_robin", "random", "least_requests", "power_of_two", "least_expected_tokens", "prefix_affinity"]
 RulesPreset = Literal["vllm", "paper", "none", "dynamic", "continuous"]
 REQUESTS, ENGINE, POLICIES, RUNS, OUTPUT = "Requests", "Engine", "Policies", "Runs", "Output"
 
@@ -155,10 +156,45 @@ StepTimeName = Annotated[
 ]
 Engines = Annotated[
     int | None,
-    option("Identical engines behind the one queue; 1 unless set, or as in --journal.", ENGINE, "--engines"),
+    option(
+        "Engines behind one queue, of which each takes the next request when it has a place; 1 unless set, or as in "
+        "--journal.",
+        ENGINE,
+        "--engines",
+        "--replicas",
+    ),
+]
+Speeds = Annotated[
+    str | None,
+    option(
+        "How fast each engine is, as a multiple of --step-time, e.g. `1,1,0.5`; all 1 unless set.", ENGINE, "--speeds"
+    ),
+]
+RouterName = Annotated[
+    Router | None,
+    option(
+        "Give each engine a queue of its own, and send a request to one when it arrives: round_robin, random, "
+        "least_requests, power_of_two, least_expected_tokens or prefix_affinity; one queue for all unless set.",
+        ENGINE,
+        "--router",
+    ),
+]
+GatewayCount = Annotated[
+    int | None,
+    option(
+        "Gateways before the engines, each with a queue of its own for its part of the requests; they take turns at "
+        "places that become free; 1 unless set.",
+        ENGINE,
+        "--gateways",
+    ),
 ]
 PrefixBlocks = Annotated[
-    int, option("Blocks of the prefix cache, for traces with block hashes; 0: none.", ENGINE, "--prefix-blocks")
+    int,
+    option(
+        "Blocks of the prefix cache, for traces with block hashes; of each engine's own with --router; 0: none.",
+        ENGINE,
+        "--prefix-blocks",
+    ),
 ]
 
 Repetitions = Annotated[

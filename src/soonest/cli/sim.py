@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from soonest.cli import asked, flags, results
+from soonest.cli import asked, flags, machines, results
 from soonest.cli.cluster import Ray, cluster
 from soonest.cli.together import check_together, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from soonest.core import Rules
     from soonest.data import Trace
-    from soonest.sim import StepTime
 
 POLICIES = ["fcfs,shortest@classes,response_ratio(shortest)@classes,a_max@classes,a_min@classes,shortest@oracle"]
 BY_PREDICTOR = (
@@ -61,6 +59,9 @@ def sim(
     clear: flags.Clear = 0.0,
     step_time: flags.StepTimeName = None,
     engines: flags.Engines = None,
+    speeds: flags.Speeds = None,
+    router: flags.RouterName = None,
+    gateways: flags.GatewayCount = None,
     prefix_blocks: flags.PrefixBlocks = 0,
     repetitions: flags.Repetitions = None,
     seed: flags.Seed = 0,
@@ -122,6 +123,10 @@ def sim(
         "memory": memory,
         "watermark": watermark or None,
         "clear": clear or None,
+        "engines": engines,
+        "speeds": speeds,
+        "router": router,
+        "gateways": gateways,
         "arrivals": arrivals,
         "burstiness": burstiness,
         "overdue_after": overdue_after,
@@ -142,9 +147,12 @@ def sim(
     _tell_of_the_sample(trace == "sample" and rules == "vllm" and replay is None, slots, memory)
     calls = named_trace(trace, format, model, cache_dir) if replay is None else replay.trace
     options = Options(
-        rules=_rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
-        step_time=_step_time(step_time or "h100-8b") if replay is None or step_time else asked.fitted(replay),
+        rules=machines.rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
+        step_time=machines.step_time(step_time or "h100-8b") if replay is None or step_time else asked.fitted(replay),
         engines=engines or 1,
+        speeds=machines.speeds(speeds),
+        router=router,
+        gateways=gateways or 1,
         seed=seed,
         overdue_after=overdue_after,
         overdue_every=8 if overdue_every is None else overdue_every,
@@ -177,11 +185,11 @@ def sim(
     with cluster(ray) as shared:
         kept = results.simulate_all(comparison, records, shared, keep=plot is not None)
     steps = Path(step_time or "h100-8b").name if replay is None or step_time else "fitted"
-    engine = f"{rules} rules, {steps} steps" + (f", {options.engines} engines" if options.engines > 1 else "")
+    described = f"{rules} rules, {steps} steps{machines.fleet(options)}"
     source = " at the times of ".join(
         [*([] if prompts is None else [prompts.name]), Path(calls.name if replay else trace).name]
     )
-    shown = f"{source} on {engine}"
+    shown = f"{source} on {described}"
     results.print_tables(comparison, shown, markdown=markdown)
     results.print_check(replay, comparison)
     if json is not None:
@@ -223,57 +231,12 @@ def _read(path: Path, model: str | None = None) -> Trace:
     return read_trace(path, model=model)
 
 
-def _step_time(name: str) -> StepTime:
-    from soonest.core import StepTimeError
-    from soonest.sim import PRESETS, StepTime
-
-    if name in PRESETS:
-        return PRESETS[name]
-    if not Path(name).exists():
-        raise StepTimeError(f"no step time {name!r}: give one of {', '.join(PRESETS)}, or a file from fit-steps")
-    return StepTime.load(name)
-
-
 def _tell_of_the_sample(served: bool, slots: int | None, memory: int | None) -> None:
     """One flag alone replaces both of the sample's small engine."""
     if served and (slots is None or memory is None):
         alone, other = ("--slots", "--memory") if memory is None else ("--memory", "--slots")
         small = "the sample's small engine (--slots {slots} --memory {memory})".format(**SMALL_ENGINE)
         typer.echo(f"{alone} replaces {small}: without {other}, vLLM's default holds", err=True)
-
-
-def _rules(
-    name: str,
-    slots: int | None,
-    token_budget: int | None,
-    memory: int | None,
-    block_size: int | None,
-    timeout: float | None,
-    watermark: float,
-    clear: float,
-) -> Rules:
-    from dataclasses import replace
-
-    from soonest.core import Rules, RulesError
-
-    presets = {f.__name__: f for f in (Rules.vllm, Rules.paper, Rules.none, Rules.dynamic, Rules.continuous)}
-    if name not in presets:
-        raise RulesError(f"no rules {name!r}; known: {', '.join(presets)}")
-    preset = presets[name]()
-    size = preset.block_size if block_size is None else block_size
-    if size < 1 or (memory is not None and memory < size):
-        raise RulesError(f"--memory must hold at least one block of --block-size tokens, got {memory} and {size}")
-    given = {
-        "slots": slots,
-        "token_budget": token_budget,
-        "block_size": block_size,
-        "timeout": timeout,
-        "blocks": None if memory is None else memory // size,
-    }
-    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if slots is not None and token_budget is None and preset.token_budget is not None:
-        changes["token_budget"] = max(preset.token_budget, slots)
-    return replace(preset, watermark=watermark, clear=clear, **changes)
 
 
 def numbers(words: Sequence[str], between: str, flag: str) -> dict[str, float]:

@@ -29,9 +29,13 @@ def check_together(trace: str, given: Mapping[str, object], arms: Sequence[Arm])
     journal, memory = given["journal"] is not None, given["memory"] is not None
     file = trace != "sample"
     sources = file or journal or given["lengths"] is not None or given["prompts"] is not None
+    several = given["engines"] is not None
     classes = any(arm.forecast.strip() == "classes" for arm in arms)
     needs = (
         ("timeout", given["rules"] == "dynamic", "is how long a dynamic batch waits to fill: add --rules dynamic"),
+        ("router", several, "chooses between engines: add --engines"),
+        ("speeds", several, "is one number an engine: add --engines"),
+        ("gateways", given["router"] is None, "hold requests back, and --router sends them on: give one of them"),
         ("burstiness", given["arrivals"] == "gamma", "is that of gamma arrivals: add --arrivals gamma"),
         ("overdue_every", given["overdue_after"] is not None, "is the overdue lane's share: add --overdue-after"),
         ("watermark", memory, "is a share of memory, which has no limit here: add --memory"),

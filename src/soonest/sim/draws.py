@@ -1,5 +1,7 @@
 """Random draws that depend on nothing but the seed and what they are for, so every host draws the same."""
 
+import math
+
 MASK = (1 << 64) - 1
 
 
@@ -16,6 +18,13 @@ def _mix(state: int) -> int:
     return z ^ (z >> 31)
 
 
+def pick(drawn: float, n: int) -> int:
+    """Which of `n` places a uniform number in (0, 1] stands for."""
+    return math.ceil(drawn * n) - 1
+
+
+ROUTE = 0
+"""Purpose: where a request goes."""
 QUANTUM = 1
 """Purpose: how long an attempt may run."""
 CLEAR = 2

@@ -28,7 +28,7 @@ class Result:
 
     `gap_counts` counts the gaps between tokens by `GAP_EDGES`; `peak_blocks` is the most memory held in an iteration,
     `most_waiting` the longest queue; `iterations` counts engine iterations and `events` the moments at which the
-    simulator had to look.
+    simulator had to look. `engine` is where a router sent each job; `None` without one.
     """
 
     workload: Workload
@@ -44,6 +44,7 @@ class Result:
     most_waiting: int
     iterations: int
     events: int
+    engine: NDArray[np.int64] | None = None
 
     @property
     def peak_memory(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from soonest.core import Need, Policy, SimulationError
 from soonest.policies import policy as named
+from soonest.sim.fleet import Fleet
 from soonest.sim.forecasts import Beliefs
 from soonest.sim.host import Host
 from soonest.sim.options import Options
@@ -54,18 +55,19 @@ def simulate(
     options = Options() if options is None else options
     options.check(policy)
     workload.check(options.rules)
+    host = Host if options.router is None else Fleet
     if forecaster is not None and backend != "kernel":
         late = workload.at(workload.arrival + forecaster.latency)
-        return replace(Host(late, policy, options, forecaster).run(), workload=workload)
+        return replace(host(late, policy, options, forecaster).run(), workload=workload)
     if backend == "python":
-        return Host(workload, policy, options).run()
+        return host(workload, policy, options).run()
     if backend not in {"auto", "kernel"}:
         raise SimulationError(f"no backend {backend!r}; known: auto, python, kernel")
     obstacle = kernel_obstacle(workload, policy, options) if forecaster is None else "forecasts are made as it runs"
     if backend == "kernel" and obstacle is not None:
         raise SimulationError(f"the kernel cannot run this: {obstacle}")
     if obstacle is not None or (backend == "auto" and len(workload) < WORTH_COMPILING):
-        return Host(workload, policy, options).run()
+        return host(workload, policy, options).run()
     from soonest.sim.kernel import run  # noqa: PLC0415 - Numba is loaded only where it is used
 
     return run(workload, policy, options)
@@ -77,6 +79,8 @@ def kernel_obstacle(workload: Workload, policy: Policy, options: Options) -> str
         (policy.numbers is None, f"policy {policy.name!r} is code, not plain numbers"),
         (Need.DISPLACE in policy.needs or policy.ranks_unknown, "it displaces nobody, and ranks no unknown requests"),
         (options.engines > 1, "it runs one engine"),
+        (options.speeds not in {(), (1.0,)}, "it runs an engine of speed 1"),
+        (options.router is not None or options.gateways > 1, "it has one queue"),
         (options.weights is not None, "it knows no tenant shares"),
         (options.prefix_blocks > 0 and bool(workload.blocks), "it has no prefix cache"),
         (workload.priority.min() != workload.priority.max(), "it knows no priority classes"),
@@ -88,12 +92,13 @@ def kernel_obstacle(workload: Workload, policy: Policy, options: Options) -> str
 def saturation(workload: Workload, options: Options, *, backend: Backend = "auto") -> float:
     """Requests a second that the engines sustain at most: `fcfs` with the whole workload waiting at the start.
 
-    Measured up to the moment at which the last request is admitted, so that the final drain does not count. A workload
-    of fewer than 500 requests, or than 20 times what runs at once, waits there several times over: on its own it would
-    be admitted at the start, and its longest answer alone would decide.
+    A fleet is measured with one queue for all, whatever its router: nothing idles while anybody waits. Measured up to
+    the moment at which the last request is admitted, so that the final drain does not count. A workload of fewer than
+    500 requests, or than 20 times what runs at once, waits there several times over: on its own it would be admitted at
+    the start, and its longest answer alone would decide.
     """
     laps = math.ceil(_enough(workload, options) / len(workload))
-    workload = _laps(workload.at(np.zeros(len(workload))), laps)
+    workload, options = _laps(workload.at(np.zeros(len(workload))), laps), options.pooled
     result = simulate(workload, "fcfs", options, backend=backend)
     full = result.admitted.max()
     done = result.finished != NEVER
@@ -128,7 +133,7 @@ def _laps(workload: Workload, laps: int) -> Workload:
 
 
 def service_times(workload: Workload, options: Options) -> NDArray[np.float64]:
-    """Seconds that each job takes on an engine of its own, of shape (n,): what `slowdown` compares with."""
+    """Seconds that each job takes on an engine of speed 1 of its own, of shape (n,): what `slowdown` compares with."""
     step, budget = options.step_time, options.rules.token_budget
     prompt, output = workload.prompt_tokens, workload.output_tokens
     chunks = np.maximum(1, -(-prompt // budget)) if budget else np.ones_like(prompt)

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -71,6 +71,10 @@ class StepTime:
             + self.per_prefill_token * prefill_tokens
             + self.per_context_token * context_tokens
         )
+
+    def at(self, speed: float) -> Self:
+        """The same on an engine so many times as fast: coefficients divided by `speed`, rounded to picoseconds."""
+        return replace(self, **{name: round(getattr(self, name) / speed) for name in COEFFICIENTS})
 
     @classmethod
     def unit(cls) -> Self:

@@ -11,6 +11,7 @@ import numpy as np
 from soonest.core import SimulationError
 from soonest.data import drawn, fixed, gamma, lengths_on, poisson, repeat
 from soonest.sim import Workload, beliefs, saturation
+from soonest.sim.fleet import ROUTERS, check_router
 from soonest.sim.forecasts import Beliefs, real_classes
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Scenario:
 
     Raises:
         SimulationError: an arrival process is unknown, lacks its rate, or the trace has no arrival times to replay; or
-            there is a prefix cache, and no block hashes.
+            there is a prefix cache, and no block hashes, or a router that needs them or tenants.
     """
 
     trace: Trace
@@ -80,6 +81,9 @@ class Scenario:
                 f"trace {self.trace.name!r} says of no prompt which blocks it shares: leave out --prefix-blocks, "
                 "or give a trace with block hashes, such as mooncake-conversation"
             )
+
+        if self.options.router is not None:
+            check_router(ROUTERS[self.options.router], Workload.of(self._part(0)))
 
     @property
     def size(self) -> int:

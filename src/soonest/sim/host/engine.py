@@ -139,6 +139,15 @@ class Engine(Displacing):
             self._steps = min(self._steps, self._steps_until(time, self._steps))
             self.boundary = self._time(self._steps)
 
+    def hear(self, arrival: int) -> None:
+        """Somebody will have come by then: end the leap there, as if it had been known at its start."""
+        if not self._closed:
+            self.cut(arrival)
+
+    def ended(self, time: int) -> int:
+        """Iterations of the leap that ended before `time`, which is no later than its end."""
+        return self._steps_until(time, self._steps) - 1
+
     def meets(self, time: int) -> bool:
         """Whether an iteration ends just then; if so, so does the leap."""
         steps = self._steps_until(time, self._steps)
@@ -166,16 +175,24 @@ class Engine(Displacing):
         steps = self._next_stop() - self.load.tick
         if self.rules.blocks is not None:
             steps = min(steps, self.load.until_full(self.rules.blocks))
-        full = self.rules.slots is not None and len(self.running) >= self.rules.slots
-        if self.rules.batching is Batching.DYNAMIC or (full and not self._displaces):
+        if self._closed:
             return steps
         if len(self.queue) and self.dirty:
             return 1
-        if len(self.queue) and not full:
+        if len(self.queue) and not self._full:
             steps = self._steps_until_head_fits(steps)
             if self.queue.due < math.inf:
                 steps = self._steps_until(picoseconds_at(self.queue.due), steps)
         return self._steps_until(next_arrival, steps)
+
+    @property
+    def _full(self) -> bool:
+        return self.rules.slots is not None and len(self.running) >= self.rules.slots
+
+    @property
+    def _closed(self) -> bool:
+        """Whether nobody can join before a stop, whoever comes."""
+        return self.rules.batching is Batching.DYNAMIC or (self._full and not self._displaces)
 
     def _steps_until_head_fits(self, most: int) -> int:
         """Look-ahead can become true with no event at all, as the running approach their ends, and so can pacing."""

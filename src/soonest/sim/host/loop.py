@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from soonest.core import Batching, Entry, Queue, SimulationError
-from soonest.sim.host.batch import UNBOUNDED
+from soonest.core import Batching, Entry, SimulationError
 from soonest.sim.host.engine import Engine
+from soonest.sim.host.gateways import Gateways, queue
 from soonest.sim.host.prefix import PrefixCache
 from soonest.sim.host.tally import Tally
 from soonest.sim.result import NEVER
 from soonest.sim.workload import PICOSECONDS, picoseconds_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from soonest.core import Policy, Request
     from soonest.sim.live import Forecaster
@@ -28,6 +28,16 @@ TELL_EVERY = 64
 """Arrivals between two times that a forecaster hears how far the running are."""
 
 
+def asked(workload: Workload, job: int, forecaster: Forecaster | None, engines: Iterable[Engine]) -> Request:
+    """A job's request as hosts see it: with the workload's forecast, or one made now."""
+    request = workload.job(job).request
+    if forecaster is None:
+        return request
+    if job % TELL_EVERY == 0:
+        forecaster.running({j: n for engine in engines for j, n in engine.generated().items()})
+    return replace(request, forecast=forecaster.asked(job))
+
+
 class Host:
     """Runs a workload under a policy, asking it through its methods; the compiled kernel does the same with numbers.
 
@@ -37,24 +47,25 @@ class Host:
     """
 
     def __init__(
-        self, workload: Workload, policy: Policy, options: Options, forecaster: Forecaster | None = None
+        self,
+        workload: Workload,
+        policy: Policy,
+        options: Options,
+        forecaster: Forecaster | None = None,
+        tally: Tally | None = None,
     ) -> None:
         rules = options.rules
         self.forecaster = forecaster
         self.workload, self.policy, self.rules = workload, policy, rules
-        self.tally = Tally(workload, rules, forecaster)
-        self.queue = Queue(
-            policy,
-            overdue_after=options.overdue_after,
-            overdue_every=options.overdue_every,
-            weights=options.weights,
-        )
+        self.tally = Tally(workload, rules, forecaster) if tally is None else tally
+        self.queue = Gateways(policy, options) if options.gateways > 1 else queue(policy, options)
         prefixes = PrefixCache(workload, options.prefix_blocks) if options.prefix_blocks and workload.blocks else None
         self.engines = [
-            Engine(rules, options.step_time, policy, self.queue, self.tally, options.seed, prefixes)
-            for _ in range(options.engines)
+            Engine(rules, options.step_time.at(speed), policy, self.queue, self.tally, options.seed, prefixes)
+            for speed in options.each_speed
         ]
-        self._arrivals = workload.arrival_ps.tolist()
+        self._jobs: Sequence[int] = range(len(workload))
+        self._arrivals: list[int] = workload.arrival_ps.tolist()
         self._outputs = workload.output_tokens.tolist()
         self._arrived = 0
         self._oldest = 0
@@ -63,31 +74,33 @@ class Host:
 
     def run(self) -> Result:
         """From the first arrival until every job ended."""
-        tally, total = self.tally, len(self._arrivals)
-        while tally.ended < total:
-            now = self._now = self._next_time()
-            if now >= LATEST:
-                raise SimulationError(
-                    f"simulated time passed {LATEST / PICOSECONDS:.0f} s: shorten the trace or the steps"
-                )
-            tally.events += 1
-            self._arrive(now)
-            group = [e for e in self.engines if not e.running or e.meets(now)]
-            for engine in group:
-                if engine.running:
-                    engine.settle()
-            for engine in group:
-                engine.prepare(now)
-            self._admit(group, now)
-            for engine in group:
-                if engine.running:
-                    engine.launch(now, self._next_arrival())
-        return tally.result()
+        while self.tally.ended < len(self.workload):
+            self.step(self.next_time())
+        return self.tally.result()
+
+    def step(self, now: int) -> None:
+        """All that happens at the next boundary."""
+        if now >= LATEST:
+            raise SimulationError(f"simulated time passed {LATEST / PICOSECONDS:.0f} s: shorten the trace or the steps")
+        self._now = now
+        self.tally.events += 1
+        self._arrive(now)
+        group = [e for e in self.engines if not e.running or e.meets(now)]
+        for engine in group:
+            if engine.running:
+                engine.settle()
+        for engine in group:
+            engine.prepare(now)
+        self._admit(group, now)
+        for engine in group:
+            if engine.running:
+                engine.launch(now, self._next_arrival())
 
     def _next_arrival(self) -> int:
-        return self._arrivals[self._arrived] if self._arrived < len(self._arrivals) else UNBOUNDED
+        return self._arrivals[self._arrived] if self._arrived < len(self._arrivals) else LATEST
 
-    def _next_time(self) -> int:
+    def next_time(self) -> int:
+        """When the next boundary is, in picoseconds; `LATEST` if nothing comes that is known of."""
         times = [e.boundary for e in self.engines if e.running]
         if len(times) < len(self.engines):
             times.append(self._wake())
@@ -104,9 +117,9 @@ class Host:
 
     def _batch_due(self) -> float:
         """When the oldest waiting request makes its batch go, in seconds."""
-        while self.tally.admitted[self._oldest] != NEVER:
+        while self.tally.admitted[self._jobs[self._oldest]] != NEVER:
             self._oldest += 1
-        return float(self.workload.arrival[self._oldest]) + self.rules.timeout
+        return float(self.workload.arrival[self._jobs[self._oldest]]) + self.rules.timeout
 
     def _batch_ready(self, now: int) -> bool:
         if self.rules.batching is not Batching.DYNAMIC:
@@ -116,7 +129,8 @@ class Host:
     def _arrive(self, now: int) -> None:
         first = self._arrived
         while self._next_arrival() <= now:
-            entry = Entry(self._request(self._arrived))
+            job = self._jobs[self._arrived]
+            entry = Entry(self._request(job), sequence=job)
             entry.clamp(self.policy.first(entry.request), self.rules.estimate_room(entry.request.prompt_tokens))
             self.queue.push(entry)
             self._arrived += 1
@@ -125,13 +139,7 @@ class Host:
             self.tally.most_waiting = max(self.tally.most_waiting, len(self.queue))
 
     def _request(self, job: int) -> Request:
-        """A job's request as the host sees it: with the workload's forecast, or one made now."""
-        request = self.workload.job(job).request
-        if self.forecaster is None:
-            return request
-        if job % TELL_EVERY == 0:
-            self.forecaster.running({j: n for engine in self.engines for j, n in engine.generated().items()})
-        return replace(request, forecast=self.forecaster.asked(job))
+        return asked(self.workload, job, self.forecaster, self.engines)
 
     @staticmethod
     def _mark(engines: Iterable[Engine]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from soonest.core.queue.waiting import PRIOR_TOKENS
 from soonest.sim.result import GAP_EDGES, NEVER, Result
 
 if TYPE_CHECKING:
@@ -32,16 +33,24 @@ class Tally:
         self.evictions = [0] * n
         self.tokens_lost = [0] * n
         self.tokens_recomputed = [0] * n
-        self.ended = 0
+        self.ended = self.answers = self.answered_tokens = 0
         self.gap_counts = [0] * (len(_EDGES) - 1)
         self.peak_blocks = 0
         self.most_waiting = 0
         self.iterations = 0
         self.events = 0
 
+    @property
+    def mean_tokens(self) -> float:
+        """The mean length of finished answers, or what stands for it before the first."""
+        return self.answered_tokens / self.answers if self.answers else PRIOR_TOKENS
+
     def end(self, job: int, tokens: int, *, censored: bool) -> None:
         """An answer ended, or was given up; who forecast it hears of it."""
         self.ended += 1
+        if not censored:
+            self.answers += 1
+            self.answered_tokens += tokens
         if self.forecaster is not None:
             self.forecaster.ended(job, tokens, censored)
 

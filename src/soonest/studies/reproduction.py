@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import re
 import signal
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
 from soonest.core import SoonestError
 from soonest.report.study import Study
+from soonest.report.study.origin import machine, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from soonest.report.study import Section
 
@@ -158,29 +155,6 @@ def command(name: str, settings: Settings) -> str:
     """What makes a study again, wherever the data are."""
     quick = " --quick" if settings.scale == QUICK else ""
     return f"soonest reproduce {name} --seed {settings.seed}{quick}"
-
-
-def versions() -> Mapping[str, str]:
-    """Of what the numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in ("soonest", "numpy", "numba", "scipy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def machine() -> str:
-    """The processor's name and how many cores may be used."""
-    told = Path("/proc/cpuinfo")
-    match = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.exists() else None
-    return f"{match[1] if match else platform.processor() or platform.machine()}, {cores()} cores, {platform.system()}"
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _leave_interrupts() -> None:

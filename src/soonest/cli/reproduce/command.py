@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from soonest.cli.flags import Html
 from soonest.cli.reproduce import flags
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def reproduce(
     workers: flags.Workers = None,
     data: flags.Data = None,
     out: flags.Out = None,
-    html: flags.Html = None,
+    html: Html = None,
 ) -> None:
     """Run a paper's experiments again, as published and as they should have been, and say which claims stand.
 
@@ -34,7 +35,8 @@ def reproduce(
     """
     from soonest.cli.reproduce.output import check, show, write
     from soonest.cli.reproduce.talk import Talk
-    from soonest.studies.reproduction import QUICK, Settings, cores, reproduction
+    from soonest.report.study.origin import cores
+    from soonest.studies.reproduction import QUICK, Settings, reproduction
 
     chosen = _chosen(names or [], everything=everything)
     check(out, html)

@@ -81,9 +81,10 @@ class Backend:
         return added
 
     def _adjust(self, in_flight: InFlight, state: EngineState, *, held_back: bool) -> None:
-        """Learn the limit: from the engine's own slots if it tells them, else from its queue."""
-        place = self.place
-        if state.slots:
-            place.limit = state.slots
-        elif state.waiting is not None and state.running is not None:
-            place.limit = in_flight.seen(state.waiting, state.running, place.in_flight, held_back=held_back)
+        """Learn the limit: from the engine's own slots if it tells them, and from its queue."""
+        place, slots = self.place, state.slots or None
+        if state.waiting is not None and state.running is not None:
+            held = place.in_flight
+            place.limit = in_flight.seen(state.waiting, state.running, held, held_back=held_back, slots=slots)
+        elif slots is not None:
+            place.limit = slots

@@ -1,0 +1,33 @@
+"""Two gateways before three engines, all processes: limits are shared, shares hold, and whoever is killed loses nothing."""
+
+import asyncio
+
+import pytest
+from benchmarks.killing.stand import standing
+from benchmarks.two_gateways import measured
+
+pytestmark = pytest.mark.slow
+SLOTS = 4
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory):
+    with standing(tmp_path_factory.mktemp("several"), 3, 2, SLOTS, 20.0) as made:
+        yield made
+
+
+def test_two_gateways_keep_engines_full_their_queues_short_and_tenants_shares(stand):
+    found = asyncio.run(measured(stand, 2, 800, 1, kill=False))
+    assert (found["answered"], found["told"], found["lost"], found["answered_twice"]) == (800, 0, 0, 0)
+    assert found["waiting_in_an_engine"]["mean"] <= 3
+    assert found["running_in_an_engine"]["mean"] >= 0.9 * SLOTS
+    assert all(0.8 <= share <= 1.2 for share in found["share_against_weight"].values())
+
+
+def test_whatever_is_killed_each_request_is_answered_once_or_its_client_is_told(stand):
+    found = asyncio.run(measured(stand, 2, 800, 2, kill=True))
+    assert found["answered"] + found["told"] == 800
+    assert (found["lost"], found["answered_twice"]) == (0, 0)
+    assert found["answered"] >= 600
+    assert sum(found["killed"].values()) >= 3
+    assert all(one.runs for one in stand.all)

@@ -41,6 +41,8 @@ class Backend:
         """Ask the engine how it is, and adjust to it what is sent there; `held_back`: somebody waits for a place."""
         state = await self.engine.look()
         self.judge()
+        if self.in_flight is not None and (most := self.engine.dialect.at_once) is not None:
+            self.place.limit = most
         if state is None:  # old news are no reason to change anything
             return
         if self.reserves and state.blocks and state.block_size:

@@ -1,4 +1,4 @@
-"""Two gateways before three engines, all processes: limits are shared, shares hold, and whoever is killed loses nothing."""
+"""Two gateways before three engines, as processes: limits are shared, shares hold, whoever is killed loses nothing."""
 
 import asyncio
 

@@ -29,6 +29,7 @@ class Dialect:
     tokenize_chat: bool = False  # whether it takes messages too
     template: str = ""  # path that turns messages into a prompt
     health: str = "/health"
+    at_once: int | None = None  # requests, where that is a property of its kind
     owners: tuple[str, ...] = ()  # `owned_by` of its models
 
     @property
@@ -74,6 +75,12 @@ LLAMACPP: Final = Dialect(
     template="/apply-template",
     owners=("llamacpp",),
 )
+LLAMACPP_PYTHON: Final = Dialect(
+    name="llamacpp-python",
+    at_once=1,  # another one's arrival ends a running stream, unless it is told otherwise
+    health="/health",  # it has none and says so at once; all that it has waits for the answer that is being made
+    owners=("me",),
+)
 SOONEST: Final = Dialect(
     name="soonest",
     waiting=("soonest_engine_num_requests_waiting",),
@@ -93,7 +100,7 @@ SOONEST: Final = Dialect(
 OPENAI: Final = Dialect(name="openai", health="/v1/models")
 """Anything else: it answers, and tells nothing."""
 
-DIALECTS: Final = {row.name: row for row in (VLLM, SGLANG, LLAMACPP, SOONEST, OPENAI)}
+DIALECTS: Final = {row.name: row for row in (VLLM, SGLANG, LLAMACPP, LLAMACPP_PYTHON, SOONEST, OPENAI)}
 
 
 def by_owner(owner: str) -> Dialect | None:

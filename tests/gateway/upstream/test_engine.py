@@ -59,6 +59,26 @@ def test_a_server_that_ends_an_answer_for_the_next_request_is_not_asked_again_wh
     assert [path for path, _, _ in asked] == ["/v1/models", "/health", "/health", "/health"]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "props", "state"),
+    [
+        (
+            "llamacpp:requests_processing 2\nllamacpp:requests_deferred 1\n",
+            {"total_slots": 4},
+            EngineState(1, 2, slots=4),
+        ),
+        (501, {"total_slots": 4}, EngineState(slots=4)),
+        ("llamacpp:requests_processing 2\nllamacpp:requests_deferred 1\n", {"role": "router"}, EngineState(1, 2)),
+        (501, {"total_slots": "many"}, None),
+        (501, 404, None),
+    ],
+)
+def test_llama_cpp_tells_its_slots_beside_its_metrics(metrics, props, state):
+    routes = {"/v1/models": {"data": [{"owned_by": "llamacpp"}]}, "/metrics": metrics, "/props": props, "/health": "ok"}
+    engine = looked(routes)
+    assert (engine.last, engine.breaker.failures) == (state, 0)
+
+
 def test_an_engine_is_known_by_its_metrics():
     engine = looked({"/v1/models": PAGES, "/metrics": GOOD_METRICS})
     assert (engine.dialect.name, engine.last) == ("sglang", EngineState(1, 2))

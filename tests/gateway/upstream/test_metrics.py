@@ -97,4 +97,4 @@ def test_owners_are_known():
 
 def test_signs_of_priority_are_as_the_engines_documents_say():
     signs = {name: row.priority_sign for name, row in DIALECTS.items()}
-    assert signs == {"vllm": 1, "sglang": -1, "llamacpp": 0, "soonest": 1, "openai": 0}
+    assert signs == {"vllm": 1, "sglang": -1, "llamacpp": 0, "llamacpp-python": 0, "soonest": 1, "openai": 0}

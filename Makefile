@@ -6,7 +6,6 @@ BIN := .venv/bin
 OLD := .venv-numba065
 VLLM := .venv-vllm
 LLAMACPP := .venv-llamacpp
-LLAMACPP_SOURCE := llama_cpp_python-0.3.36
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
 .PHONY: help demo sim test test-slow test-numba test-vllm test-llamacpp lint format docs bench clean
@@ -35,7 +34,7 @@ test-numba: $(OLD)/done  ## Run the kernel's tests with the oldest supported Num
 test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment of its own (4 GB)
 	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile --durations=15 tests/vllm
 
-test-llamacpp: $(LLAMACPP)/done  ## Run the tests before llama.cpp's servers, built from source (once, 20 minutes; needs cmake)
+test-llamacpp: $(LLAMACPP)/done  ## Run the tests before llama.cpp's servers; one of them is built from source, once (needs a C++ compiler)
 	$(LLAMACPP)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default --durations=15 tests/llamacpp
 
 lint: .venv/dev  ## Check style, format and types
@@ -94,20 +93,10 @@ $(VLLM)/done: pyproject.toml | $(VLLM)/bin/python
 $(LLAMACPP)/bin/python:
 	$(PYTHON) -m venv $(LLAMACPP)
 
-# The sdist holds the sources of llama.cpp: they are built once, with the server, and the Python package takes its libraries.
-$(LLAMACPP)/llama.cpp/build/bin/llama-server: | $(LLAMACPP)/bin/python
-	$(LLAMACPP)/bin/python -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest $(LLAMACPP) \
-		llama-cpp-python==$(lastword $(subst -, ,$(LLAMACPP_SOURCE)))
-	mkdir -p $(LLAMACPP)/llama.cpp
-	tar -xzf $(LLAMACPP)/$(LLAMACPP_SOURCE).tar.gz -C $(LLAMACPP)/llama.cpp --strip-components 3 \
-		$(LLAMACPP_SOURCE)/vendor/llama.cpp
-	cmake -S $(LLAMACPP)/llama.cpp -B $(LLAMACPP)/llama.cpp/build -DCMAKE_BUILD_TYPE=Release \
-		-DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DBUILD_SHARED_LIBS=ON -DLLAMA_BUILD_TESTS=OFF \
-		-DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
-	cmake --build $(LLAMACPP)/llama.cpp/build --target llama-server --parallel 2
-
-$(LLAMACPP)/done: pyproject.toml $(LLAMACPP)/llama.cpp/build/bin/llama-server
-	CMAKE_ARGS=-DLLAMA_BUILD=OFF $(LLAMACPP)/bin/python $(PIP) '$(LLAMACPP)/$(LLAMACPP_SOURCE).tar.gz[server]'
-	$(LLAMACPP)/bin/python $(PIP) --constraint constraints.txt --editable '.[gateway]' gguf==0.19.0 safetensors \
-		hypothesis openai pytest
+# xllamacpp carries llama.cpp's own server; llama-cpp-python has no wheels, and of llama.cpp needs the libraries alone.
+$(LLAMACPP)/done: pyproject.toml | $(LLAMACPP)/bin/python
+	$(LLAMACPP)/bin/python $(PIP) --constraint constraints.txt --editable '.[gateway]' gguf==0.19.0 xllamacpp==2026.10.11549 \
+		safetensors hypothesis openai pytest
+	CMAKE_ARGS='-DLLAVA_BUILD=OFF -DLLAMA_CURL=OFF -DLLAMA_BUILD_COMMON=OFF' \
+		$(LLAMACPP)/bin/python $(PIP) --no-binary llama-cpp-python 'llama-cpp-python[server]==0.3.16'
 	@touch $@

@@ -1,7 +1,6 @@
-"""llama.cpp's servers as processes, and gateways before them."""
+"""llama.cpp's servers as processes."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,9 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 READY_SECONDS = 120
-ROOT = Path(__file__).parents[2] / ".venv-llamacpp" / "llama.cpp" / "build" / "bin"
-"""Where `make test-llamacpp` builds."""
-SLOTS = 4
+EMBEDDED = Path(__file__).with_name("embedded.py")
 
 
 def free_port():
@@ -23,32 +20,25 @@ def free_port():
         return free.getsockname()[1]
 
 
-def llama_server(model, log, *flags, metrics=True):
-    """The server of llama.cpp, built from its sources: four slots, one thread."""
-    told = ["--metrics"] if metrics else []
-    words = [*("--parallel", str(SLOTS), "--ctx-size", str(SLOTS * 1024), "--threads", "1", "--threads-http", "8")]
-    command = [str(ROOT / "llama-server"), "--model", str(model), "--alias", "tiny", "--slots", *told]
-    return serving([*command, *words, *flags], log)
+def llama_server(model, log, *, metrics=True):
+    """The server of llama.cpp with four slots; `metrics`: as with its flag `--metrics`."""
+    port = free_port()
+    return serving([sys.executable, str(EMBEDDED), str(model), str(port), str(int(metrics))], port, log)
 
 
-def python_server(model, log, *flags):
-    """The server of llama-cpp-python, with llama.cpp's libraries as they were built."""
+def python_server(model, log):
+    """The server of llama-cpp-python as it is without flags."""
+    port = free_port()
     words = [*("--n_ctx", "1024", "--n_threads", "1", "--model_alias", "tiny", "--verbose", "false")]
     command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), *words]
-    return serving([*command, *flags], log, LLAMA_CPP_LIB_PATH=str(ROOT))
+    return serving([*command, "--host", "127.0.0.1", "--port", str(port)], port, log)
 
 
 @contextmanager
-def serving(command, log, **variables):
+def serving(command, port, log):
     """A server once it answers; gives its URL."""
-    port = free_port()
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            stdout=out,
-            stderr=out,
-            env={**os.environ, **variables},
-        )
+        process = subprocess.Popen(command, stdout=out, stderr=out)
         try:
             url = f"http://127.0.0.1:{port}"
             wait(url, process, log)

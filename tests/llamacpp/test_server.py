@@ -10,19 +10,20 @@ from openai import OpenAI
 from tests.gateway.clients import until
 from tests.gateway.process.served import serving
 from tests.gateway.upstream.talk import opened
-from tests.llamacpp.servers import SLOTS, get, llama_server
+from tests.llamacpp.embedded import SLOTS
+from tests.llamacpp.servers import get, llama_server
 
 from soonest.gateway.upstream import DIALECTS, Engine
 
-LONG = 30_000
-"""Tokens: some seconds, for a model of a million parameters."""
+LONG = 4000
+"""Tokens: seconds, for a model of a million parameters on one thread."""
 TURNS = [{"role": "user", "content": "Count from 3 to 9."}]
 ENDLESS = {"ignore_eos": True}
 
 
 @pytest.fixture(scope="module")
 def engine(gguf, tmp_path_factory):
-    with llama_server(gguf, tmp_path_factory.mktemp("log") / "llama.log", "--context-shift") as url:
+    with llama_server(gguf, tmp_path_factory.mktemp("log") / "llama.log") as url:
         yield url
 
 
@@ -125,11 +126,11 @@ def test_the_server_is_kept_full_and_nothing_waits_in_it(client, engine):
     looking.start()
     try:
         with ThreadPoolExecutor(24) as pool:
-            answers = list(pool.map(lambda _: chat(client, 2000), range(24)))
+            answers = list(pool.map(lambda _: chat(client, 300), range(24)))
     finally:
         ended.set()
         looking.join()
-    assert {answer.usage.completion_tokens for answer in answers} == {2000}
+    assert {answer.usage.completion_tokens for answer in answers} == {300}
     assert max(running for running, _ in seen) == SLOTS
     assert max(waiting for _, waiting in seen) <= 1
 
@@ -144,7 +145,7 @@ def test_whoever_waits_goes_by_its_forecast(client, gateway, engine):
     with ThreadPoolExecutor(SLOTS + 6) as pool:
         calls = [pool.submit(ask, f"busy {i}", LONG) for i in range(SLOTS)]
         until(lambda: busy(engine) == SLOTS)
-        calls += [pool.submit(ask, f"long {i}", 3000 + i) for i in range(3)]
+        calls += [pool.submit(ask, f"long {i}", 300 + i) for i in range(3)]
         until(lambda: gateway.sum("soonest_num_requests_waiting") == 3)
         calls += [pool.submit(ask, f"short {i}", 5 + i) for i in range(3)]
         until(lambda: gateway.sum("soonest_num_requests_waiting") == 6)

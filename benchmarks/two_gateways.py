@@ -28,7 +28,7 @@ from soonest.report import write_json
 if TYPE_CHECKING:
     from benchmarks.killing.stand import Stand
 
-ENGINES, SLOTS, STEP_MS, CLIENTS = 3, 4, 20.0, 40
+ENGINES, SLOTS, STEP_MS, CLIENTS = 3, 4, 50.0, 40
 EVERY: Final = (1.5, 4.5)
 """Seconds between two kills."""
 LOOK: Final = 0.1

@@ -34,12 +34,14 @@ EVERY: Final = (1.5, 4.5)
 LOOK: Final = 0.1
 
 
-async def measured(stand: Stand, gateways: int, requests: int, seed: int, *, kill: bool) -> dict[str, object]:
+async def measured(
+    stand: Stand, gateways: int, requests: int, seed: int, *, kill: bool, clients: int = CLIENTS
+) -> dict[str, object]:
     """One load through the first gateways, with or without kills, and what became of it."""
     seen: list[tuple[int, int]] = []
     killing = asyncio.create_task(kill_at_random(stand, random.Random(seed), EVERY)) if kill else None  # noqa: S311
     begin = time.monotonic()
-    crowd = Crowd([one.url for one in stand.gateways[:gateways]], requests, CLIENTS, seed)
+    crowd = Crowd([one.url for one in stand.gateways[:gateways]], requests, clients, seed)
     watching = asyncio.create_task(watch(stand, LOOK, seen))
     found = await crowd.run()
     seconds = time.monotonic() - begin

@@ -34,7 +34,7 @@ test-numba: $(OLD)/done  ## Run the kernel's tests with the oldest supported Num
 test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment of its own (4 GB)
 	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile --durations=15 tests/vllm
 
-test-llamacpp: $(LLAMACPP)/done  ## Run the tests before llama.cpp's servers; one of them is built from source, once (needs a C++ compiler)
+test-llamacpp: $(LLAMACPP)/done  ## Run the tests before llama.cpp's own server, in an environment of its own
 	$(LLAMACPP)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default --durations=15 tests/llamacpp
 
 lint: .venv/dev  ## Check style, format and types
@@ -93,10 +93,8 @@ $(VLLM)/done: pyproject.toml | $(VLLM)/bin/python
 $(LLAMACPP)/bin/python:
 	$(PYTHON) -m venv $(LLAMACPP)
 
-# xllamacpp carries llama.cpp's own server; llama-cpp-python has no wheels, and of llama.cpp needs the libraries alone.
+# xllamacpp carries llama.cpp's own server, built.
 $(LLAMACPP)/done: pyproject.toml | $(LLAMACPP)/bin/python
 	$(LLAMACPP)/bin/python $(PIP) --constraint constraints.txt --editable '.[gateway]' gguf==0.19.0 xllamacpp==2026.10.11549 \
 		safetensors hypothesis openai pytest
-	CMAKE_ARGS='-DLLAVA_BUILD=OFF -DLLAMA_CURL=OFF -DLLAMA_BUILD_COMMON=OFF' \
-		$(LLAMACPP)/bin/python $(PIP) --no-binary llama-cpp-python 'llama-cpp-python[server]==0.3.16'
 	@touch $@

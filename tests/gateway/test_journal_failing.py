@@ -97,7 +97,7 @@ def test_a_full_disk_stops_no_answer(tmp_path, strict):
     with fake_engine() as fake, serving("--engine", fake.url, *flags, through=FULL) as gateway:
         end = time.monotonic() + 40
         asked = 0
-        while asked < 200 or gateway.sum("soonest_journal_rows_queued") < 60:  # twice what the file and its log can hold
+        while asked < 200 or gateway.sum("soonest_journal_rows_queued") < 60:  # twice what file and log hold
             answers = asking(*[chat(2, user="x" * 4000)] * 20, url=gateway.url)
             assert {status for status, _, _ in answers} == {200}
             asked += 20

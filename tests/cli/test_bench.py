@@ -10,10 +10,12 @@ import time
 from functools import partial
 
 import pytest
+from tests.cli.pages import made_with
 from tests.fakes.engine import running
 
 from soonest.cli.bench import arms, measuring, output
 from soonest.core import SimulationError
+from soonest.report.table import three_digits
 
 BENCH = [sys.executable, "-c", "from soonest.cli import main; main()", "bench"]
 
@@ -54,6 +56,8 @@ def prompts(tmp_path):
         (["--url", "http://a", "--metric-percentiles", "most"], "takes numbers between commas"),
         (["--url", "http://a", "--goodput", "jct:5"], "no SLO jct"),
         (["--url", "http://a", "--json", "nowhere/out.json"], "there is no folder nowhere"),
+        (["--url", "http://a", "--html", "nowhere/out.html"], "there is no folder nowhere"),
+        (["--url", "http://a", "--html", "out.htm"], "name it .html"),
         (["--engine", "http://a", "--compare", "fcfs,shortest"], "shortest needs forecasts: add --predictor DIR"),
         (["--engine", "http://a", "--compare", "fcfs,shortest@mine"], "add --predictor mine=DIR"),
         (["--engine", "http://a", "--compare", "fcfs,nonsense@oracle"], "no policy 'nonsense'"),
@@ -106,6 +110,24 @@ def test_several_loads_and_repetitions_are_tables(soonest, engine, prompts):
     assert "sustained in a closed loop: " in said
     assert [out.count(f"load {load} of ") for load in (0.5, 0.9)] == [1, 1]
     assert out.count("| policy |") == 2
+
+
+def test_a_page_has_the_numbers_of_the_json_and_what_made_them(soonest, engine, prompts, tmp_path):
+    code, _, said = soonest(
+        "--url", engine.url, "--prompts", prompts, "-l", 0.5, "-l", 0.9, "-n", 40, "--concurrency", 8, "--seed", 4,
+        "--html", "out.html", "--json", "out.json", "--api-key", "secret",
+    )  # fmt: skip
+    assert code == 0
+    assert "wrote out.html" in said
+    page, document = (tmp_path / "out.html").read_text(), json.loads((tmp_path / "out.json").read_text())
+    assert "secret" not in page
+    text = made_with(page, document["command"], 4, document["versions"])
+    assert text.count("Plotly.newPlot(") == 7  # two distributions a load, three curves against load
+    for run in document["runs"]:
+        row = f'<td class="word">mean_e2el_ms</td><td>{three_digits(run["mean_e2el_ms"])}</td>'
+        assert row in text
+        assert f'<td class="word">completed</td><td>{run["completed"]}</td>' in text
+    assert f'<td class="word">arrivals</td><td>{document["conditions"]["arrivals"]}</td>' in text
 
 
 def test_failures_are_told_and_the_command_goes_on(soonest, engine, tmp_path):

@@ -6,10 +6,12 @@ from dataclasses import fields
 from functools import partial
 
 import pytest
+from tests.cli.pages import made_with
 
 from soonest.cli import results
 from soonest.data import sample, write_log
 from soonest.report import NOTHING_QUEUED
+from soonest.report.table import three_digits
 from soonest.sim import Options
 from soonest.sim.host import Host
 from soonest.studies import Scenario
@@ -202,3 +204,38 @@ def test_one_flag_of_the_sample_s_engine_alone_is_told_to_replace_it(soonest, fl
     assert f"{flag} replaces the sample's small engine" in err
     assert f"without {other}" in err
     assert "replaces" not in soonest("--memory", 20_000, "--slots", 64, "-n", 50, "-p", "fcfs")[2]
+
+
+def test_a_page_has_the_numbers_of_the_json_and_what_made_them(soonest, tmp_path):
+    words = (*QUICK, "-r", "2", "-l", "0.5", "-l", "1.2", "-p", "fcfs,shortest", "--seed", "3")
+    code, _, said = soonest(*words, "--html", "page.html", "--json", "a.json")
+    assert code == 0
+    assert "wrote page.html" in said
+    page, document = (tmp_path / "page.html").read_text(), json.loads((tmp_path / "a.json").read_text())
+    text = made_with(page, document["command"], 3, document["versions"])
+    assert text.count("Plotly.newPlot(") == 5  # two distributions at the highest load, three curves against load
+    for load in (0.5, 1.2):
+        means = [
+            three_digits(
+                sum(run["mean_e2el_ms"] for run in document["runs"] if (run["load"], run["policy"]) == arm) / 2
+            )
+            for arm in ((load, "fcfs"), (load, "shortest"))
+        ]
+        cells = "".join(f"<td>{mean}</td>" for mean in means)
+        assert f'<td class="word">mean_e2el_ms</td>{cells}' in text
+    assert '<td class="word">rules.slots</td><td>4</td>' in text
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["--html", "page.png"], "name it .html"),
+        (["--html", "nowhere/page.html"], "there is no folder nowhere"),
+        (["--plot", "page.html"], "a page to explore is what --html writes"),
+    ],
+)
+@pytest.mark.usefixtures("never_simulates")
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_simulated(soonest, words, remedy):
+    code, out, said = soonest(*QUICK, *words)
+    assert (code, out) == (2, "")
+    assert remedy in said

@@ -34,6 +34,7 @@ WELL = {
     f"soonest_forecast_error_tokens_count{{{MODEL}}}": "0+100x60",
     f"soonest_forecast_seconds_count{{{MODEL}}}": "0+100x60",
     f'soonest_forecast_fallbacks_total{{{MODEL},reason="timeout"}}': "0+9x60",
+    f'soonest_forecast_fallbacks_total{{{MODEL},reason="tokenize"}}': "0+100x60",
     f"soonest_journal_healthy{{{JOB}}}": "1x60",
     f"soonest_journal_rows_lost_total{{{JOB}}}": "5x60",
 }

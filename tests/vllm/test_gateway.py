@@ -1,14 +1,15 @@
-"""The gateway before a real vLLM that we cannot enter: its own priority scheduling, with our forecast as the key."""
+"""The gateway before a real vLLM that we cannot enter: by its own priority scheduling, and as a gate."""
 
-import json
-import signal
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from openai import OpenAI
-from tests.vllm.servers import server, stop
-from tests.vllm.waves import ANSWER, STORY, history, order
+from tests.gateway.process.served import serving
+from tests.vllm.servers import metrics, server
+from tests.vllm.waves import ANSWER, STORY, ask, history, order
+
+SLOTS = 2
+"""As `servers.SMALL` has them."""
 
 
 @pytest.fixture(scope="module")
@@ -19,21 +20,26 @@ def engine(llama, tmp_path_factory):
         yield found.url
 
 
-def test_priority_mode_orders_an_engine_that_we_cannot_enter(engine, tmp_path):
-    command = [
-        *(sys.executable, "-m", "soonest", "serve", "--engine", engine, "--mode", "priority", "--policy", "shortest"),
-        *("--predictor", str(history(tmp_path / "history")), "--port", "0"),
-    ]
-    with (tmp_path / "gateway.log").open("wb") as log:
-        gateway = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
-        try:
-            url = json.loads(gateway.stdout.readline())["url"]
-            wave = [(f"story{i}", f"{STORY}{100 + i}", 400, None) for i in range(3)]
-            wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
-            with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=120) as client:
-                found = order(client, engine, wave)
-            assert {name[:6] for name in found[:3]} == {"answer"}
-            gateway.send_signal(signal.SIGTERM)
-            assert gateway.wait(60) == 0
-        finally:
-            stop(gateway)
+def through(gateway):
+    return OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=120)
+
+
+@pytest.mark.parametrize("mode", [("--mode", "priority"), ("--in-flight", str(SLOTS))], ids=["priority", "gate"])
+def test_short_answers_go_first_in_an_engine_that_we_cannot_enter(engine, tmp_path, mode):
+    predictor = str(history(tmp_path / "history"))
+    flags = ("--engine", engine, *mode, "--policy", "shortest", "--predictor", predictor, "--journal", "none")
+    wave = [(f"story{i}", f"{STORY}{100 + i}", 400, None) for i in range(3)]
+    wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
+    with serving(*flags) as gateway, through(gateway) as client:
+        found = order(client, engine, wave)
+    assert {name[:6] for name in found[:3]} == {"answer"}
+
+
+def test_the_gate_learns_the_engine_s_slots_from_its_metrics(engine):
+    with serving("--engine", engine, "--policy", "fcfs", "--journal", "none") as gateway, through(gateway) as client:
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda i: ask(client, f"number {i}", 200)[1], range(48)))
+        assert {answer.usage.completion_tokens for answer in answers} == {200}
+        assert SLOTS <= gateway.sum("soonest_upstream_in_flight_limit") <= SLOTS + 2
+        assert gateway.sum("soonest_upstream_up") == 1
+    assert not any(n for name, n in metrics(engine).items() if name.startswith("vllm:num_requests_running"))

@@ -115,19 +115,22 @@ class Comparison:
                 await self._repeat(load, repetition, watch)
 
     def rows(self, load: float | None) -> list[Row]:
-        """A table's rows at one load: whole repetitions only, and of each the calls that all contenders answered.
+        """A table's rows at one load, of what is `paired`."""
+        return [Row(label, [self._summary(ran) for ran in several]) for label, several in self.paired(load).items()]
+
+    def paired(self, load: float | None) -> dict[str, list[Ran]]:
+        """What stands in a table at one load: whole repetitions only, of each the calls that all contenders answered.
 
         So all are paired: one that fails the long calls would else look fast.
         """
-        rows: dict[str, list[Summary]] = {contender.label: [] for contender in self.contenders}
+        found: dict[str, list[Ran]] = {contender.label: [] for contender in self.contenders}
         for runs in self._whole(load):
             answered = set[int].intersection(*(run.ran.finished() for run in runs.values()))
             if not answered:
                 continue
             for label, run in runs.items():
-                same = len(answered) == len(run.ran.answers)
-                rows[label].append(run.summary if same else self._summary(run.ran.only(answered)))
-        return [Row(label, summaries) for label, summaries in rows.items() if summaries]
+                found[label].append(run.ran if len(answered) == len(run.ran.answers) else run.ran.only(answered))
+        return {label: several for label, several in found.items() if several}
 
     def unpaired(self, load: float | None) -> int:
         """Calls that are in no row, because a contender failed them."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from collections import Counter
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soonest.report import NOTHING_QUEUED, paired_gain
+from soonest.report.study import origin
 from soonest.report.table import NEGLIGIBLE_QUEUEING
 
 if TYPE_CHECKING:
@@ -126,15 +124,12 @@ def flat(run: Run) -> dict[str, object]:
 
 def versions() -> dict[str, str]:
     """Of what the numbers depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in ("soonest", "aiohttp", "numpy")}}
+    return origin.versions(("soonest", "aiohttp", "numpy"))
 
 
 def machine() -> dict[str, object]:
     """The processor's name and how many cores we may use."""
-    told = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.exists() else None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": found[1] if found else platform.processor(), "cores": cores, "system": platform.system()}
+    return {"cpu": origin.processor(), "cores": origin.cores(), "system": platform.system()}
 
 
 def _lines(rows: Iterable[tuple[str, str, str]], summary: Summary) -> Iterator[str]:

@@ -226,7 +226,15 @@ RecordsFolder = Annotated[
     Path | None, option("Write each run's requests as a CSV into this folder.", OUTPUT, "--records")
 ]
 Plot = Annotated[
-    Path | None, option("Draw latencies, and latency against load: FILE.png or FILE.html.", OUTPUT, "--plot")
+    Path | None, option("Draw latencies, and latency against load, as a picture: FILE.png.", OUTPUT, "--plot")
+]
+Html = Annotated[
+    Path | None,
+    option(
+        "One self-contained page to explore, FILE.html: every table and figure, and what made them (extra `plot`).",
+        OUTPUT,
+        "--html",
+    ),
 ]
 Markdown = Annotated[bool, option("Print the table as Markdown.", OUTPUT, "--markdown")]
 CacheFolder = Annotated[

@@ -1,9 +1,10 @@
-"""What `soonest sim` leaves behind: tables, a JSON document, CSV files, a plot."""
+"""What `soonest sim` leaves behind: tables, a JSON document, CSV files, a plot, a page."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,15 +77,8 @@ def print_tables(comparison: Comparison, trace: str, *, markdown: bool) -> None:
 
 def print_check(replay: Replay | None, comparison: Comparison) -> None:
     """How near the simulator came to what really happened; a replay that is far off is not to be trusted."""
-    check = None if replay is None else replay.check(comparison.runs)
-    if check is None:
-        return
-    typer.echo(
-        f"{check.policy}, replayed: mean JCT {check.replayed:.3g} s; as it really was: {check.real:.3g} s; "
-        f"{abs(check.difference):.1%} {'more' if check.difference > 0 else 'less'}"
-    )
-    if not check.trusted:
-        typer.echo("that is over 10 % off: do not trust what this replay says of other policies")
+    for line in _said_of(replay, comparison):
+        typer.echo(line)
 
 
 def checked(replay: Replay | None, comparison: Comparison) -> dict[str, object]:
@@ -105,19 +99,21 @@ def checked(replay: Replay | None, comparison: Comparison) -> dict[str, object]:
 
 def document(comparison: Comparison) -> dict[str, object]:
     """The command, versions, conditions and every run, for JSON."""
-    import platform
-
-    import numpy as np
-
-    from soonest import __version__
-    from soonest.data.journal.place import shown as without_password
+    from soonest.report.study.origin import versions
 
     return {
-        "command": shlex.join(["soonest", *map(without_password, sys.argv[1:])]),
-        "versions": {"soonest": __version__, "numpy": np.__version__, "python": platform.python_version()},
+        "command": command(),
+        "versions": versions(),
         "conditions": conditions(comparison),
         "runs": [_flat(run) for run in comparison.runs],
     }
+
+
+def command() -> str:
+    """What was typed, without a password."""
+    from soonest.data.journal.place import shown as without_password
+
+    return shlex.join(["soonest", *map(without_password, sys.argv[1:])])
 
 
 def conditions(comparison: Comparison) -> dict[str, object]:
@@ -161,6 +157,22 @@ def write_runs(path: Path, comparison: Comparison) -> None:
     write_rows(path, [_flat(run) for run in comparison.runs])
 
 
+def show(
+    comparison: Comparison,
+    kept: dict[str, list[Records]],
+    trace: str,
+    replay: Replay | None,
+    began: float,
+    plot: Path | None,
+    html: Path | None,
+) -> None:
+    """A picture and a page, where they are asked for."""
+    if plot is not None:
+        draw(plot, comparison, kept, trace)
+    if html is not None:
+        write_page(html, comparison, kept, trace, replay, began)
+
+
 def draw(path: Path, comparison: Comparison, kept: dict[str, list[Records]], trace: str) -> None:
     """Latencies at the highest load, and latency against load where there are several."""
     from soonest.report import plot
@@ -170,6 +182,61 @@ def draw(path: Path, comparison: Comparison, kept: dict[str, list[Records]], tra
     title = "; ".join([_requests(comparison, trace), *_engine(comparison)])
     plot(path, latencies(kept), by_load, title, panels=_panels(comparison))
     typer.echo(f"wrote {path}", err=True)
+
+
+def write_page(
+    path: Path,
+    comparison: Comparison,
+    kept: dict[str, list[Records]],
+    trace: str,
+    replay: Replay | None,
+    began: float,
+) -> None:
+    """All of it on one page: a section for each load, distributions at the highest, and all loads beside each other."""
+    from soonest.report.study import Study, compared
+    from soonest.report.study.html import write_page
+    from soonest.report.study.origin import machine, versions
+
+    loads = comparison.loads or (None,)
+    remarks = [*_predictors(comparison), *_said_of(replay, comparison)]
+    titles = {load: "; ".join([*_pace(comparison, load), *_limits(comparison)]) for load in loads}
+    sections = [
+        compared.comparison(
+            titles[load],
+            comparison.rows(load),
+            kept if load == max(comparison.loads, default=None) else {},
+            remarks if load == loads[-1] else (),
+            legend=load == loads[-1],
+        )
+        for load in loads
+    ]
+    if len(comparison.loads) > 1:
+        sections.append(compared.against_load({load: comparison.rows(load) for load in comparison.loads}))
+    sections.append(compared.every_measure({titles[load]: comparison.rows(load) for load in loads}))
+    study = Study(
+        "sim",
+        "; ".join([_requests(comparison, trace), *_engine(comparison)]),
+        command(),
+        comparison.scenario.seed,
+        versions(),
+        machine(),
+        round(time.monotonic() - began, 1),
+        (*sections, compared.conditions(conditions(comparison) | checked(replay, comparison))),
+    )
+    write_page(path, [study])
+    typer.echo(f"wrote {path}", err=True)
+
+
+def _said_of(replay: Replay | None, comparison: Comparison) -> Iterator[str]:
+    check = None if replay is None else replay.check(comparison.runs)
+    if check is None:
+        return
+    yield (
+        f"{check.policy}, replayed: mean JCT {check.replayed:.3g} s; as it really was: {check.real:.3g} s; "
+        f"{abs(check.difference):.1%} {'more' if check.difference > 0 else 'less'}"
+    )
+    if not check.trusted:
+        yield "that is over 10 % off: do not trust what this replay says of other policies"
 
 
 def _flat(run: Run) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ def sim(
     csv: flags.Csv = None,
     records: flags.RecordsFolder = None,
     plot: flags.Plot = None,
+    html: flags.Html = None,
     markdown: flags.Markdown = False,
     cache_dir: flags.CacheFolder = None,
 ) -> None:
@@ -94,7 +96,8 @@ def sim(
     from soonest.sim import Options
     from soonest.studies import Comparison, Scenario, arms
 
-    _check_outputs(json, csv, plot)
+    began = time.monotonic()
+    _check_outputs(json, csv, plot, html)
     paces = bool(load) + (rate is not None) + (speedup is not None)
     if paces > 1 or (paces and arrivals == "burst"):
         raise SimulationError("give one of --load, --rate and --speedup, and none with --arrivals burst")
@@ -183,7 +186,7 @@ def sim(
         numbers(goodput, ":", "--goodput") or None,
     )
     with cluster(ray) as shared:
-        kept = results.simulate_all(comparison, records, shared, keep=plot is not None)
+        kept = results.simulate_all(comparison, records, shared, keep=bool(plot or html))
     steps = Path(step_time or "h100-8b").name if replay is None or step_time else "fitted"
     described = f"{rules} rules, {steps} steps{machines.fleet(options)}"
     source = " at the times of ".join(
@@ -196,19 +199,21 @@ def sim(
         write_json(json, results.document(comparison) | results.checked(replay, comparison))
     if csv is not None:
         results.write_runs(csv, comparison)
-    if plot is not None:
-        results.draw(plot, comparison, kept, shown)
+    results.show(comparison, kept, shown, replay, began, plot, html)
 
 
-def _check_outputs(json: Path | None, csv: Path | None, plot: Path | None) -> None:
+def _check_outputs(json: Path | None, csv: Path | None, plot: Path | None, html: Path | None) -> None:
     """Refuse, before long work, what cannot be written."""
     from soonest.report import check_picture, check_target
+    from soonest.report.study.html import check_page
 
     for path in (json, csv):
         if path is not None:
             check_target(path)
     if plot is not None:
         check_picture(plot)
+    if html is not None:
+        check_page(html)
 
 
 def named_trace(name: str, form: str, model: str | None, cache: Path | None) -> Trace:

@@ -1,5 +1,5 @@
 """Work over a Ray cluster: the same tasks and the same results, wherever they are made."""
 
-from soonest.cluster.cluster import LOCAL, Cluster, joined, usable
+from soonest.cluster.cluster import LOCAL, Cluster, joined
 
-__all__ = ["LOCAL", "Cluster", "joined", "usable"]
+__all__ = ["LOCAL", "Cluster", "joined"]

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from soonest.core import SoonestError
+from soonest.report.study import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,7 +92,7 @@ def _begin(ray: Any, address: str, cores: int | None, folder: str) -> None:
         "log_to_driver": False,
         "logging_level": logging.ERROR,
         "configure_logging": False,
-        "runtime_env": {"env_vars": {THREADS: os.environ.get(THREADS, str(usable()))}},
+        "runtime_env": {"env_vars": {THREADS: os.environ.get(THREADS, str(origin.cores()))}},
     }
     if address == LOCAL:
         from ray._common.usage.usage_lib import set_usage_stats_enabled_via_env_var as report  # noqa: PLC0415
@@ -99,7 +100,7 @@ def _begin(ray: Any, address: str, cores: int | None, folder: str) -> None:
         report(False)  # noqa: FBT003 - Ray's own
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # noqa: SLF001 - or it listens on every interface
         try:
-            ray.init(LOCAL, num_cpus=cores or usable(), include_dashboard=False, _temp_dir=folder, **usual)
+            ray.init(LOCAL, num_cpus=cores or origin.cores(), include_dashboard=False, _temp_dir=folder, **usual)
         except Exception as error:  # which kind, Ray leaves open
             raise SoonestError(f"no Ray cluster starts here, perhaps for want of time: {_line(error)}") from error
         return
@@ -154,11 +155,6 @@ def _check(ray: Any) -> None:
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ALIKE}
-
-
-def usable() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(work: bytes, tasks: bytes) -> bytes:

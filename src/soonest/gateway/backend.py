@@ -41,6 +41,8 @@ class Backend:
         """Ask the engine how it is, and adjust to it what is sent there; `held_back`: somebody waits for a place."""
         state = await self.engine.look()
         self.judge()
+        if self.in_flight is not None and (most := self.engine.dialect.at_once) is not None:
+            self.place.limit = most
         if state is None:  # old news are no reason to change anything
             return
         if self.reserves and state.blocks and state.block_size:
@@ -81,9 +83,10 @@ class Backend:
         return added
 
     def _adjust(self, in_flight: InFlight, state: EngineState, *, held_back: bool) -> None:
-        """Learn the limit: from the engine's own slots if it tells them, else from its queue."""
-        place = self.place
-        if state.slots:
-            place.limit = state.slots
-        elif state.waiting is not None and state.running is not None:
-            place.limit = in_flight.seen(state.waiting, state.running, place.in_flight, held_back=held_back)
+        """Learn the limit: from the engine's own slots if it tells them, and from its queue."""
+        place, slots = self.place, state.slots or None
+        if state.waiting is not None and state.running is not None:
+            held = place.in_flight
+            place.limit = in_flight.seen(state.waiting, state.running, held, held_back=held_back, slots=slots)
+        elif slots is not None:
+            place.limit = slots

@@ -107,7 +107,7 @@ class Gateway:
                 log.warning(
                     "engine %s tells no metrics: at most %d requests are in flight there; give --in-flight",
                     backend.name,
-                    backend.in_flight.limit,
+                    backend.place.limit,
                 )
         self._tasks = [asyncio.create_task(self._watch(backend)) for backend in self.backends.values()]
         self._tasks.append(asyncio.create_task(self._sweep()))

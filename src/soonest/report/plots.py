@@ -1,4 +1,4 @@
-"""Latency as a curve: a still picture, or a page to explore."""
+"""Latency as a curve, in a picture."""
 
 from __future__ import annotations
 
@@ -41,17 +41,14 @@ LOAD_LABEL = "load (arrival rate / capacity)"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """One policy's distribution of JCTs, in seconds: the curve, and the numbers beside it."""
+    """One policy's distribution of JCTs, in seconds: the curve, and the numbers in its legend."""
 
     name: str
     colour: str
     seconds: NDArray[np.float64]
     percent: NDArray[np.float64]
-    finished: int
     mean: float
-    p50: float
     p99: float
-    max: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +63,6 @@ class Band:
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    half_widths: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,37 +87,27 @@ def plot(
 ) -> None:
     """Draw what is given, side by side: the distribution of JCTs, and their mean and p99 against load; in seconds.
 
-    `.png` is a picture made by Matplotlib, `.html` one self-contained interactive page made by Plotly, with the numbers
-    beside the curves. `title` states what is true of both panels: trace and engine. `panels` are titles of their own:
-    at which load the distribution is, how many repetitions it pools, and of how many the other panel shows the mean.
+    The picture is a PNG made by Matplotlib. `title` states what is true of both panels: trace and engine. `panels` are
+    titles of their own: at which load the distribution is, how many repetitions it pools, and of how many the other
+    panel shows the mean.
 
     Raises:
         SoonestError: another suffix, a missing library, nothing to draw, or a file that cannot be written.
     """
-    suffix = check_picture(path)
-    drawing = _drawing(latencies or {}, by_load or {}, title, load_label, panels)
-    if suffix == ".png":
-        content = picture(drawing)
-    else:
-        from soonest.report.page import page  # noqa: PLC0415 - a picture needs no page
-
-        content = page(drawing)
-    write_bytes(path, content)
+    check_picture(path)
+    write_bytes(path, picture(_drawing(latencies or {}, by_load or {}, title, load_label, panels)))
 
 
-def check_picture(path: str | Path) -> str:
-    """The suffix of a plot's file; refuses, before long work, one that cannot be drawn or written.
+def check_picture(path: str | Path) -> None:
+    """Refuse, before long work, a picture that cannot be drawn or written.
 
     Raises:
-        SoonestError: another suffix, a missing library or folder.
+        SoonestError: another suffix than .png, a missing library or folder.
     """
-    suffix = check_target(path).suffix.lower()
-    library = {".png": "Matplotlib", ".html": "Plotly"}.get(suffix)
-    if library is None:
-        raise SoonestError(f"cannot draw {Path(path).name!r}: name it .png (picture) or .html (interactive page)")
-    if find_spec(library.lower()) is None:
-        raise SoonestError(f"a {suffix} plot needs {library}: pip install 'soonest[plot]'")
-    return suffix
+    if check_target(path).suffix.lower() != ".png":
+        raise SoonestError(f"cannot draw {Path(path).name!r}: name it .png; a page to explore is what --html writes")
+    if find_spec("matplotlib") is None:
+        raise SoonestError("a picture needs Matplotlib: pip install 'soonest[plot]'")
 
 
 def plot_latency(series: Mapping[str, NDArray[np.float64] | Sequence[Records]], path: str | Path, title: str) -> None:
@@ -221,23 +207,23 @@ def _drawing(
     return Drawing(title, curves, bands, load_label, panels)
 
 
-def _curve(name: str, colour: str, seconds: NDArray[np.float64]) -> Curve:
+def share_within(
+    seconds: NDArray[np.float64], body: int = CURVE_POINTS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of sorted times, the curve of what share of them lies within: seconds, and per cent.
+
+    Thinned to `body` points, but the tail is whole; a 0, for which a logarithmic axis has no place, is drawn at the
+    smallest time that is none.
+    """
     n = len(seconds)
-    body = np.linspace(0, n - 1, min(n, CURVE_POINTS)).astype(np.int64)
-    rows = np.union1d(body, np.arange(max(0, n - TAIL_POINTS), n))  # thinned, but the tail is whole
+    rows = np.union1d(np.linspace(0, n - 1, min(n, body)).astype(np.int64), np.arange(max(0, n - TAIL_POINTS), n))
     positive = seconds[seconds > 0]
-    smallest = positive[0] if len(positive) else 1.0  # a logarithmic axis has no place for 0
-    return Curve(
-        name,
-        colour,
-        np.maximum(seconds[rows], smallest),
-        100 * (rows + 1) / n,
-        n,
-        float(seconds.mean()),
-        float(np.percentile(seconds, 50)),
-        float(np.percentile(seconds, 99)),
-        float(seconds[-1]),
-    )
+    return np.maximum(seconds[rows], positive[0] if len(positive) else 1.0), 100 * (rows + 1) / n
+
+
+def _curve(name: str, colour: str, seconds: NDArray[np.float64]) -> Curve:
+    shown, percent = share_within(seconds)
+    return Curve(name, colour, shown, percent, float(seconds.mean()), float(np.percentile(seconds, 99)))
 
 
 def _band(name: str, statistic: str, number: int, points: Sequence[Load]) -> Band:
@@ -254,7 +240,6 @@ def _band(name: str, statistic: str, number: int, points: Sequence[Load]) -> Ban
         mean,
         np.maximum(mean - width, mean / 100),  # a logarithmic axis ends above 0
         mean + width,
-        tuple(value.half_width for value in values),
     )
 
 

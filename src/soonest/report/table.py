@@ -108,10 +108,7 @@ def to_markdown(rows: Sequence[Row], baseline: str | None = None, *, legend: boo
     Raises:
         SoonestError: as `comparison_table`.
     """
-    lines = [
-        [cell.replace("|", "\\|").replace("\n", " ") for cell in line]
-        for line in _cells(rows, _baseline(rows, baseline))
-    ]
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in cells(rows, baseline)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     padded = [
@@ -121,6 +118,16 @@ def to_markdown(rows: Sequence[Row], baseline: str | None = None, *, legend: boo
     table = "\n".join(f"| {' | '.join(line)} |" for line in padded)
     notes = "\n".join(f"- {line}" for line in footer(rows, baseline, legend=legend).splitlines())
     return f"{table}\n\n{notes}\n" if notes else f"{table}\n"
+
+
+def cells(rows: Sequence[Row], baseline: str | None = None) -> list[list[str]]:
+    """The comparison as text, its headings first; a heading's lines are separated by spaces.
+
+    Raises:
+        SoonestError: as `comparison_table`.
+    """
+    heads, *lines = _cells(rows, _baseline(rows, baseline))
+    return [[head.replace("\n", " ") for head in heads], *lines]
 
 
 def footer(rows: Sequence[Row], baseline: str | None = None, *, legend: bool = True) -> str:

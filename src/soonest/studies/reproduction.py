@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import platform
-import re
 import time
 import zlib
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
-from soonest.cluster import usable
 from soonest.core import SoonestError
 from soonest.report.study import Study
+from soonest.report.study.origin import machine, versions
 from soonest.studies.pool import pooled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
+    from pathlib import Path
 
     from soonest.cluster import Cluster
     from soonest.report.study import Section
@@ -171,21 +168,3 @@ def command(name: str, settings: Settings) -> str:
     """What makes a study again, wherever the data are."""
     quick = " --quick" if settings.scale == QUICK else ""
     return f"soonest reproduce {name} --seed {settings.seed}{quick}"
-
-
-def versions() -> Mapping[str, str]:
-    """Of what the numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in ("soonest", "numpy", "numba", "scipy"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def machine() -> str:
-    """The processor's name and how many cores may be used."""
-    told = Path("/proc/cpuinfo")
-    match = re.search(r"^model name\s*:\s*(.+)$", told.read_text("utf-8"), re.MULTILINE) if told.exists() else None
-    return f"{match[1] if match else platform.processor() or platform.machine()}, {usable()} cores, {platform.system()}"

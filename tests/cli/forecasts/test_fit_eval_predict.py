@@ -2,14 +2,19 @@
 
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
+from tests.cli.pages import made_with
 
 from soonest.core import Prompt
 from soonest.data.examples import read_examples
 from soonest.predict import Predictor
 from soonest.report.forecasts import FORECAST_MEASURES, assess
+from soonest.report.study.assessed import COMPUTE
+from soonest.report.study.origin import versions
+from soonest.report.table import three_digits
 
 SAID = "the launch is on Tuesday"
 
@@ -91,6 +96,22 @@ def test_folders_and_words_stand_side_by_side_as_json_and_as_a_plot(soonest, ans
     assert len(history["calibration"]) == 19
     assert sum(part["size"] for part in history["deciles"]) == 40
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_has_the_numbers_of_the_json_and_what_made_them(soonest, answers, folder, tmp_path):
+    words = ("eval", folder, "constant", answers, "-c", "output_tokens=n", "--json", "--seed", 2, "--html", "page.html")
+    code, out, err = soonest(*words)
+    assert code == 0, err
+    assert "wrote page.html" in err
+    text = made_with(
+        (tmp_path / "page.html").read_text(), shlex.join(["soonest", *map(str, words)]), 2, versions(COMPUTE)
+    )
+    history, constant = json.loads(out)["predictors"].values()
+    for name in ("interval_score", "mae"):
+        both = "".join(f"<td>{three_digits(one['measures'][name])}</td>" for one in (history, constant))
+        assert f'<td class="word">{FORECAST_MEASURES[name].label}</td><td class="word">tokens</td>{both}' in text
+    point = history["calibration"][9]
+    assert f"<td>{three_digits(100 * point['level'])}</td><td>{three_digits(100 * point['observed'])}</td>" in text
 
 
 def test_a_folder_is_measured_on_all_rows_with_its_own_classes(soonest, answers, folder):
@@ -178,6 +199,8 @@ def test_an_unknown_forecast_says_so(soonest, tmp_path):
             "cannot split 1",
         ),
         (["eval", "constant", "answers.jsonl", "--plot", "x.svg"], "name it .png"),
+        (["eval", "constant", "answers.jsonl", "--html", "x.png"], "name it .html"),
+        (["eval", "constant", "answers.jsonl", "--html", "nowhere/x.html"], "there is no folder nowhere"),
         (["eval", "nowhere/at/all", "answers.jsonl"], "there is no such folder"),
         (["eval", ".", "answers.jsonl"], "config.json: is missing"),
         (["predict", ".", "text"], "config.json: is missing"),

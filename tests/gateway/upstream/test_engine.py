@@ -18,6 +18,7 @@ from tests.gateway.upstream.talk import (
     until,
 )
 
+from soonest.gateway.backend import Backend
 from soonest.gateway.upstream import DIALECTS, Breaker, Engine, EngineError, EngineState
 
 PAGES = {"data": [{"id": "m", "owned_by": "somebody"}]}
@@ -40,6 +41,42 @@ def looked(routes, *, asked=None, key="", dialect=None):
 @pytest.mark.parametrize("owner", ["vllm", "sglang", "llamacpp", "soonest"])
 def test_an_engine_is_known_by_its_models_owner(owner):
     assert looked({"/v1/models": {"data": [{"owned_by": owner}]}}).dialect is DIALECTS[owner]
+
+
+def test_a_server_that_ends_an_answer_for_the_next_request_is_not_asked_again_what_would_be_one():
+    asked = []
+
+    async def run():
+        async with canned({"/v1/models": {"data": [{"id": "m", "owned_by": "me"}]}}, asked) as url, opened() as client:
+            backend = Backend(Engine(url, client), None, learns=True, reserves=False)
+            for _ in range(3):
+                await backend.look(held_back=True)
+            return backend
+
+    backend = asyncio.run(run())
+    assert backend.engine.dialect is DIALECTS["llamacpp-python"]
+    assert (backend.place.limit, backend.engine.breaker.failures) == (1, 0)
+    assert [path for path, _, _ in asked] == ["/v1/models", "/health", "/health", "/health"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "props", "state"),
+    [
+        (
+            "llamacpp:requests_processing 2\nllamacpp:requests_deferred 1\n",
+            {"total_slots": 4},
+            EngineState(1, 2, slots=4),
+        ),
+        (501, {"total_slots": 4}, EngineState(slots=4)),
+        ("llamacpp:requests_processing 2\nllamacpp:requests_deferred 1\n", {"role": "router"}, EngineState(1, 2)),
+        (501, {"total_slots": "many"}, None),
+        (501, 404, None),
+    ],
+)
+def test_llama_cpp_tells_its_slots_beside_its_metrics(metrics, props, state):
+    routes = {"/v1/models": {"data": [{"owned_by": "llamacpp"}]}, "/metrics": metrics, "/props": props, "/health": "ok"}
+    engine = looked(routes)
+    assert (engine.last, engine.breaker.failures) == (state, 0)
 
 
 def test_an_engine_is_known_by_its_metrics():

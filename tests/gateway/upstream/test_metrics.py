@@ -23,6 +23,18 @@ sglang:num_queue_reqs{model_name="m"} 0.0
 sglang:token_usage{model_name="m"} 0.5
 sglang:cache_config_info{page_size="1",num_pages="20000"} 1.0
 """
+SGLANG_LATER = """
+sglang:num_running_reqs{model_name="m",priority=""} 4.0
+sglang:num_running_reqs{model_name="m",priority="0"} 1.0
+sglang:num_running_reqs{model_name="m",priority="-5"} 3.0
+sglang:num_queue_reqs{model_name="m",priority=""} 2.0
+sglang:num_queue_reqs{model_name="m",priority="0"} 2.0
+sglang:token_usage{model_name="m",priority=""} 0.5
+sglang:num_retracted_requests_total{model_name="m",priority=""} 7.0
+sglang:page_size{model_name="m",priority=""} 16.0
+sglang:num_pages{model_name="m",priority=""} 1250.0
+"""
+"""With its priority scheduling, which splits counts by priority and tells them in all too."""
 LLAMACPP = "llamacpp:requests_processing 1\nllamacpp:requests_deferred 5\n"
 SOONEST = """
 soonest_engine_num_requests_waiting 0.0
@@ -34,6 +46,7 @@ soonest_engine_max_num_seqs 8.0
 PAGES = [
     ("vllm", VLLM, EngineState(2, 3, 0.25, 9, 128)),
     ("sglang", SGLANG, EngineState(0, 4, 0.5, 20000, 1)),
+    ("sglang", SGLANG_LATER, EngineState(2, 4, 0.5, 1250, 16, evictions=7)),
     ("llamacpp", LLAMACPP, EngineState(5, 1)),
     ("soonest", SOONEST, EngineState(0, 4, 0.125, 64, 32, 8)),
 ]
@@ -84,4 +97,4 @@ def test_owners_are_known():
 
 def test_signs_of_priority_are_as_the_engines_documents_say():
     signs = {name: row.priority_sign for name, row in DIALECTS.items()}
-    assert signs == {"vllm": 1, "sglang": -1, "llamacpp": 0, "soonest": 1, "openai": 0}
+    assert signs == {"vllm": 1, "sglang": -1, "llamacpp": 0, "llamacpp-python": 0, "soonest": 1, "openai": 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import typer
 
@@ -52,6 +53,7 @@ def bench(
     json: sim_flags.Json = None,
     save_detailed: flags.SaveDetailed = False,
     records: sim_flags.RecordsFolder = None,
+    html: sim_flags.Html = None,
     markdown: sim_flags.Markdown = False,
 ) -> None:
     """Send load to a live endpoint and measure it; compare policies on the same requests, on one engine.
@@ -74,7 +76,9 @@ def bench(
     from soonest.cli.bench.together import check_burstiness, check_flags, check_targets
     from soonest.cli.sim import numbers
     from soonest.report import check_slos, check_target, write_json
+    from soonest.report.study.html import check_page
 
+    began = time.monotonic()
     comparing = url is None
     check_targets(url, model, engine, compare, request_rate, load)
     check_flags(
@@ -82,6 +86,8 @@ def bench(
     )
     if json is not None:
         check_target(json)
+    if html is not None:
+        check_page(html)
     slos = numbers(goodput, ":", "--goodput")
     check_slos(slos)
     shipped = comparing and model is None and engine is None
@@ -135,6 +141,8 @@ def bench(
         write_json(json, output.document(comparison, setup.conditions(), detailed=save_detailed))
     if records is not None:
         output.write_records(records, comparison)
+    if html is not None:
+        output.write_page(html, comparison, setup.title, setup.conditions(), began)
     if comparison.interrupted:
         raise typer.Exit(130)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json as jsons
 import math
+import shlex
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from soonest.cli.flags import Html
 from soonest.cli.forecasts import flags
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ def evaluate(
     json: flags.Json = False,
     markdown: flags.Markdown = False,
     plot: flags.Plot = None,
+    html: Html = None,
 ) -> None:
     """Measure forecasts against the lengths that came: rank agreement, errors, calibration and speed, in one table.
 
@@ -46,9 +51,13 @@ def evaluate(
     from soonest.core import PredictorError
     from soonest.report import check_picture
     from soonest.report.forecasts import plot_calibration
+    from soonest.report.study.html import check_page
 
+    began = time.monotonic()
     if plot is not None:
         check_picture(plot)
+    if html is not None:
+        check_page(html)
     if not predictors:
         raise PredictorError(f"name a predictor before the file, for example: soonest eval forecasts {file}")
     if test_share is not None:
@@ -65,8 +74,10 @@ def evaluate(
         print_measures({name: one.measures for name, one in found.items()}, markdown=markdown)
     if plot is not None:
         curves = {name: one.calibration for name, one in found.items()}
-        plot_calibration(plot, curves, f"{len(test):,} answers of {file.name}")
+        plot_calibration(plot, curves, _title(file, test))
         measuring.say(f"wrote {plot}")
+    if html is not None:
+        _write_page(html, found, _title(file, test), seed, began)
 
 
 def is_words(name: str) -> bool:
@@ -110,6 +121,26 @@ def _document(file: Path, test: Examples, found: Mapping[str, Assessment]) -> di
             for name, one in found.items()
         },
     }
+
+
+def _title(file: Path, test: Examples) -> str:
+    return f"{len(test):,} answers of {file.name}"
+
+
+def _write_page(path: Path, found: Mapping[str, Assessment], title: str, seed: int, began: float) -> None:
+    """Everything measured on one page."""
+    from soonest.cli.forecasts import measuring
+    from soonest.report.study import Study
+    from soonest.report.study.assessed import COMPUTE, assessment
+    from soonest.report.study.html import write_page
+    from soonest.report.study.origin import machine, versions
+
+    command = shlex.join(["soonest", *sys.argv[1:]])
+    seconds = round(time.monotonic() - began, 1)
+    sections = assessment("Measures", found)
+    study = Study("eval", f"Forecasts for {title}", command, seed, versions(COMPUTE), machine(), seconds, sections)
+    write_page(path, [study])
+    measuring.say(f"wrote {path}")
 
 
 def _pairs(curve: Sequence[tuple[float, float]]) -> list[dict[str, float]]:

@@ -89,7 +89,7 @@ HeldOut = Annotated[
     ),
 ]
 Json = Annotated[bool, option("Print every number as JSON instead of the table.", OUTPUT, "--json")]
-Plot = Annotated[Path | None, option("Draw the calibration plot: FILE.png or FILE.html.", OUTPUT, "--plot")]
+Plot = Annotated[Path | None, option("Draw the calibration plot: FILE.png.", OUTPUT, "--plot")]
 
 Folder = Annotated[str, typer.Argument(help="Folder made by `soonest fit`, or OWNER/NAME of a hub.", metavar="DIR")]
 Text = Annotated[str | None, typer.Argument(help="The prompt; without it and --file, stdin is read.", metavar="TEXT")]

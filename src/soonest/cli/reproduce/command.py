@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from soonest.cli.cluster import Ray, cluster
+from soonest.cli.flags import Html
 from soonest.cli.reproduce import flags
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def reproduce(
     ray: Ray = None,
     data: flags.Data = None,
     out: flags.Out = None,
-    html: flags.Html = None,
+    html: Html = None,
 ) -> None:
     """Run a paper's experiments again, as published and as they should have been, and say which claims stand.
 
@@ -38,12 +39,12 @@ def reproduce(
 
     from soonest.cli.reproduce.output import check, show, write
     from soonest.cli.reproduce.talk import Talk
-    from soonest.cluster import usable
+    from soonest.report.study.origin import cores
     from soonest.studies.reproduction import QUICK, Settings, reproduction
 
     chosen = _chosen(names or [], everything=everything)
     check(out, html)
-    settings = Settings(seed, QUICK if quick else 1.0, usable() if workers is None else workers, data)
+    settings = Settings(seed, QUICK if quick else 1.0, cores() if workers is None else workers, data)
     runs = {name: reproduction(name) for name in chosen}
     studies = []
     with cluster(ray, settings.workers) as shared:

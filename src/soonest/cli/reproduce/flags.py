@@ -45,6 +45,3 @@ Data = Annotated[
 Out = Annotated[
     Path | None, option("Folder to write each study into, as reproduce_NAME.json; made if need be.", OUTPUT, "--out")
 ]
-Html = Annotated[
-    Path | None, option("One self-contained page with every table and figure (extra `plot`).", OUTPUT, "--html")
-]

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def check(out: Path | None, html: Path | None) -> None:
     """Refuse, before long work, what cannot be written."""
-    from soonest.core import SoonestError
-    from soonest.report import check_picture, check_target
+    from soonest.report import check_target
+    from soonest.report.study.html import check_page
 
-    if html is not None and check_picture(html) != ".html":
-        raise SoonestError(f"--html writes a page: name it .html, not {html.name!r}")
+    if html is not None:
+        check_page(html)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         check_target(out / "reproduce.json")
@@ -35,10 +35,10 @@ def show(study: Study) -> None:
 def write(studies: Sequence[Study], out: Path | None, html: Path | None) -> None:
     """Each study as JSON, and all of them on one page."""
     from soonest.report.files import write_bytes
-    from soonest.report.study.html import page
+    from soonest.report.study.html import write_page
 
     if out is not None:
         for study in studies:
             write_bytes(out / f"reproduce_{study.name}.json", study.to_json().encode())
     if html is not None:
-        write_bytes(html, page(studies))
+        write_page(html, studies)

@@ -22,13 +22,18 @@ class Dialect:
     cache: str = ""  # metric whose labels tell the cache's size
     block_size: str = ""
     blocks: str = ""
+    block_size_metric: str = ""  # of their own, where newer versions have such
+    blocks_metric: str = ""
+    part: str = ""  # label that marks a part of what the sample without it says in all
     slots: str = ""
+    properties: str = ""  # path of an object whose `total_slots` are its slots
     priority_sign: int = 0
     hint: str = ""
     tokenize: str = ""  # path
     tokenize_chat: bool = False  # whether it takes messages too
     template: str = ""  # path that turns messages into a prompt
     health: str = "/health"
+    at_once: int | None = None  # requests, where that is a property of its kind
     owners: tuple[str, ...] = ()  # `owned_by` of its models
 
     @property
@@ -57,9 +62,13 @@ SGLANG: Final = Dialect(
     waiting=("sglang:num_queue_reqs",),
     running=("sglang:num_running_reqs",),
     usage=("sglang:token_usage",),
+    evictions=("sglang:num_retracted_requests_total",),
     cache="sglang:cache_config_info",
     block_size="page_size",
     blocks="num_pages",
+    block_size_metric="sglang:page_size",
+    blocks_metric="sglang:num_pages",
+    part="priority",
     priority_sign=-1,
     hint="custom_params",
     tokenize="/tokenize",
@@ -69,10 +78,17 @@ LLAMACPP: Final = Dialect(
     name="llamacpp",
     waiting=("llamacpp:requests_deferred",),
     running=("llamacpp:requests_processing",),
-    usage=("llamacpp:kv_cache_usage_ratio",),
+    usage=("llamacpp:kv_cache_usage_ratio",),  # told no more, as of 2026
+    properties="/props",
     tokenize="/tokenize",
     template="/apply-template",
     owners=("llamacpp",),
+)
+LLAMACPP_PYTHON: Final = Dialect(
+    name="llamacpp-python",
+    at_once=1,  # another one's arrival ends a running stream, unless it is told otherwise
+    health="/health",  # it has none and says so at once; all that it has waits for the answer that is being made
+    owners=("me",),
 )
 SOONEST: Final = Dialect(
     name="soonest",
@@ -93,7 +109,7 @@ SOONEST: Final = Dialect(
 OPENAI: Final = Dialect(name="openai", health="/v1/models")
 """Anything else: it answers, and tells nothing."""
 
-DIALECTS: Final = {row.name: row for row in (VLLM, SGLANG, LLAMACPP, SOONEST, OPENAI)}
+DIALECTS: Final = {row.name: row for row in (VLLM, SGLANG, LLAMACPP, LLAMACPP_PYTHON, SOONEST, OPENAI)}
 
 
 def by_owner(owner: str) -> Dialect | None:

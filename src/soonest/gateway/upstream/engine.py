@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -129,13 +130,16 @@ class Engine:
         return found is not None and found[0] < 500
 
     async def state(self) -> EngineState | None:
-        """Read its metrics now; none if it has none or cannot be reached."""
+        """Read its metrics and properties now; none if it has none or cannot be reached."""
         if not self.dialect.metrics:
             return None
         page = await self._ask("GET", "/metrics")
-        if page is None:
+        slots = _member(await self._ask("GET", self.dialect.properties), "total_slots")
+        told = slots if type(slots) is int and slots > 0 else None
+        if page is None and told is None:
             return None
-        self.last = state_of(page.decode("utf-8", "replace"), self.dialect)
+        state = state_of((page or b"").decode("utf-8", "replace"), self.dialect)
+        self.last = state if told is None else replace(state, slots=told)
         return self.last
 
     async def tokenize(self, body: Mapping[str, Any], timeout: float = OWN_TIMEOUT) -> int | None:  # noqa: ASYNC109

@@ -33,10 +33,14 @@ class EngineState:
 
 def state_of(text: str, dialect: Dialect) -> EngineState:
     """Read a page in Prometheus' text format."""
-    waiting, running, usage = (_values(text, names) for names in (dialect.waiting, dialect.running, dialect.usage))
+    waiting, running, usage = (
+        _values(text, names, dialect.part) for names in (dialect.waiting, dialect.running, dialect.usage)
+    )
     labels = [dict(LABEL.findall(found)) for found, _ in _samples(text, dialect.cache)]
     blocks = [n for told in labels if (n := _whole(told.get(dialect.blocks)))]
     sizes = [n for told in labels if (n := _whole(told.get(dialect.block_size)))]
+    blocks = blocks or [int(n) for n in _values(text, (dialect.blocks_metric,))]
+    sizes = sizes or [int(n) for n in _values(text, (dialect.block_size_metric,)) if n >= 1]
     slots = _values(text, (dialect.slots,))
     evictions = _values(text, dialect.evictions)
     return EngineState(
@@ -50,10 +54,14 @@ def state_of(text: str, dialect: Dialect) -> EngineState:
     )
 
 
-def _values(text: str, names: Sequence[str]) -> list[float]:
-    """Finite values of the first of the metrics that is there."""
+def _values(text: str, names: Sequence[str], part: str = "") -> list[float]:
+    """Finite values of the first of the metrics that is there, but for samples that are a part of another's."""
     for name in names:
-        found = [value for _, written in _samples(text, name) if (value := _number(written)) is not None]
+        found = [
+            value
+            for labels, written in _samples(text, name)
+            if (value := _number(written)) is not None and not (part and dict(LABEL.findall(labels)).get(part))
+        ]
         if found:
             return found
     return []

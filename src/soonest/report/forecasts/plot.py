@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from html import escape
 from typing import TYPE_CHECKING, Final
 
 from soonest.core import SoonestError
@@ -23,16 +22,16 @@ Y_LABEL: Final = "answers that do not exceed it (%)"
 def plot_calibration(path: str | Path, curves: Curves, title: str) -> None:
     """Draw calibration curves by the names of predictors: pairs of nominal level and observed share.
 
-    `.png` is a picture made by Matplotlib, `.html` a page made by Plotly that loads nothing from elsewhere.
+    The picture is a PNG made by Matplotlib.
 
     Raises:
         SoonestError: another suffix, a missing library, nothing to draw, or a file that cannot be written.
     """
-    suffix = check_picture(path)
+    check_picture(path)
     drawn = {name: [(100 * x, 100 * y) for x, y in curve] for name, curve in curves.items() if curve}
     if not drawn:
         raise SoonestError("nothing to draw: no forecast says anything")
-    write_bytes(path, _picture(drawn, title) if suffix == ".png" else _page(drawn, title))
+    write_bytes(path, _picture(drawn, title))
 
 
 def _picture(curves: Curves, title: str) -> bytes:
@@ -56,25 +55,3 @@ def _picture(curves: Curves, title: str) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
-
-
-def _page(curves: Curves, title: str) -> bytes:
-    from plotly.graph_objects import Figure  # noqa: PLC0415 - the base install has no Plotly
-
-    figure = Figure()
-    figure.add_scatter(x=[0, 100], y=[0, 100], mode="lines", line={"color": "#999999", "dash": "dot"}, showlegend=False)
-    for number, (name, curve) in enumerate(curves.items()):
-        x, y = zip(*curve, strict=True)
-        figure.add_scatter(
-            x=x,
-            y=y,
-            name=escape(name),
-            mode="lines+markers",
-            line={"color": COLOURS[number % len(COLOURS)]},
-            hovertemplate="%{y:.1f} % at %{x:.0f} %",
-        )
-    figure.update_layout(
-        template="plotly_white", width=760, height=720, title=escape(title), xaxis_title=X_LABEL, yaxis_title=Y_LABEL
-    )
-    page = figure.to_html(include_plotlyjs=True, include_mathjax=False, div_id="plot", config={"displaylogo": False})
-    return str(page).encode(errors="replace")

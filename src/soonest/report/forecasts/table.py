@@ -34,7 +34,7 @@ def assessment_table(columns: Mapping[str, Mapping[str, float]]) -> Table:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    heads, *lines = _cells(columns)
+    heads, *lines = cells(columns)
     table = Table(box=MARKDOWN, caption=Text(FOOTER), caption_justify="left", highlight=False)
     for number, head in enumerate(heads):
         table.add_column(Text(head), justify="right" if number > 1 else "left", overflow="fold")
@@ -49,12 +49,17 @@ def assessment_markdown(columns: Mapping[str, Mapping[str, float]]) -> str:
     Raises:
         SoonestError: there is no predictor.
     """
-    heads, *lines = ([cell.replace("|", "\\|") for cell in line] for line in _cells(columns))
+    heads, *lines = ([cell.replace("|", "\\|") for cell in line] for line in cells(columns))
     rule = ["---", "---", *["---:"] * (len(heads) - 2)]
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *lines)) + f"\n\n{FOOTER}"
 
 
-def _cells(columns: Mapping[str, Mapping[str, float]]) -> Sequence[list[str]]:
+def cells(columns: Mapping[str, Mapping[str, float]]) -> Sequence[list[str]]:
+    """The same as text, its headings first.
+
+    Raises:
+        SoonestError: there is no predictor.
+    """
     if not columns:
         raise SoonestError("a table needs at least one predictor")
     shown = [key for key in FORECAST_MEASURES if key not in HIDDEN and any(key in found for found in columns.values())]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from html import escape
+from importlib.util import find_spec
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from soonest.core import SoonestError
+from soonest.report.files import check_target, write_bytes
 from soonest.report.plots import COLOURS
 from soonest.report.table import three_digits
 
@@ -23,6 +27,8 @@ PALETTE = (*COLOURS[:6], GREY)
 DASHES = ("solid", "dash", "dot", "dashdot")
 NARROW = 7
 """Columns that a table beside a figure has at most."""
+DOTTED = 50
+"""Points that a curve marks at most; one of more is a line alone."""
 CODE = re.compile(r"`([^`]+)`")
 
 _PAGE = Template("""\
@@ -57,6 +63,28 @@ th.word, td.word { text-align: left; }
 $body</body>
 </html>
 """)
+
+
+def check_page(path: str | Path) -> None:
+    """Refuse, before long work, a page that cannot be made or written.
+
+    Raises:
+        SoonestError: another suffix than .html, a missing library or folder.
+    """
+    if check_target(path).suffix.lower() != ".html":
+        raise SoonestError(f"--html writes a page: name it .html, not {Path(path).name!r}")
+    if find_spec("plotly") is None:
+        raise SoonestError("--html needs Plotly: pip install 'soonest[plot]'")
+
+
+def write_page(path: str | Path, studies: Sequence[Study]) -> None:
+    """Write the studies on one page.
+
+    Raises:
+        SoonestError: as `check_page`, or the file cannot be written.
+    """
+    check_page(path)
+    write_bytes(path, page(studies))
 
 
 def page(studies: Sequence[Study]) -> bytes:
@@ -168,7 +196,7 @@ def _add(figure: Figure, curve: Curve, colour: str, dash: str) -> None:
         y=curve.y,
         name=name,
         legendgroup=name,
-        mode="lines+markers",
+        mode="lines+markers" if len(curve.x) <= DOTTED else "lines",
         line={"color": colour, "dash": dash},
         hovertemplate="%{y:.3g} at %{x:.3g}",
     )

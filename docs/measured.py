@@ -135,5 +135,25 @@ def vllm_benefit(_up: str) -> str:
     return table(heads, rows)
 
 
+def ui_cost(_up: str) -> str:
+    """What the live page takes of a core, at 100 requests a second."""
+    found = _read("ui_cost")
+    shares, more, cost = found["percent_of_a_core"], found["more_than_off"], found["picture_ms"]
+    rows = []
+    for name, share in shares.items():
+        gap = more.get(name)
+        told = "" if gap is None else f"{gap['mean']:+.2f} ({gap['low']:+.2f} to {gap['high']:+.2f})"
+        rows.append([name, f"{share['mean']:.2f}", f"{share['max']:.2f}", told])
+    heads = ("the page is", "% of a core, mean", "largest", "more than off, with 95 % interval")
+    size = {name: f"{value / 1024:.0f}" for name, value in found["picture_bytes"].items()}
+    took = f"{cost['mean']:.1f} ms of processor time (p99 {cost['p99']:.1f}, largest {cost['max']:.1f})"
+    said = (
+        f"One picture a second took {took}: {cost['mean'] / 10:.1f} % of a core. It has {size['mean']} KiB (largest "
+        f"{size['max']}). The machine's load was {found['machine']['load_before']:.0f} when it began, and "
+        f"{found['requests_a_second']:.0f} answers a second came."
+    )
+    return f"{table(heads, rows)}\n\n{said}"
+
+
 def _shown(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"

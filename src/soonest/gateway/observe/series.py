@@ -75,6 +75,10 @@ class Coverage:
         self._last: deque[bool] = deque(maxlen=LAST_ANSWERS)
         self._inside = 0
 
+    def __len__(self) -> int:
+        """How many answers it tells of."""
+        return len(self._last)
+
     def add(self, inside: bool) -> None:  # noqa: FBT001 - the one thing that it counts
         """One more answer; the oldest is forgotten."""
         if len(self._last) == LAST_ANSWERS:
@@ -160,4 +164,9 @@ class Series:
         error = tokens - forecast.expected
         self.forecast_error.observe(max(error, 0.0) if cut else abs(error))
         if forecast.coverage is not None:
-            self.coverage.add(tokens <= forecast.high and (cut or tokens >= forecast.low))
+            self.coverage.add(inside(forecast, tokens, cut=cut))
+
+
+def inside(forecast: Forecast, tokens: int, *, cut: bool) -> bool:
+    """Whether an answer lay in the interval that was promised; one cut at its limit would have been longer."""
+    return tokens <= forecast.high and (cut or tokens >= forecast.low)

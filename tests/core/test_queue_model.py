@@ -223,6 +223,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.put_back(entry)
         assert self.queue.peek() is entry
 
+    @rule(most=st.integers(0, 7))
+    def upcoming(self, most):
+        """What it shows is what would be popped, and nothing has happened."""
+        ahead, shown = self.reference.copy(), self.queue.upcoming(most)
+        assert len(shown) == min(most, len(self.reference.placed))
+        assert all(entry is ahead.pop()[0] for entry in shown)
+
     @precondition(lambda self: self.popped)
     @rule(target=running)
     def admit(self):

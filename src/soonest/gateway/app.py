@@ -10,6 +10,7 @@ from starlette.routing import Mount, Route
 
 from soonest.gateway.life import Life
 from soonest.gateway.passing import Passing
+from soonest.gateway.ui.routes import Pages
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,8 +25,10 @@ class App:
 
     def __init__(self, gateway: Gateway, version: str) -> None:
         self.gateway, self.version = gateway, version
+        pages = [] if gateway.live is None else Pages(gateway, gateway.live).routes()
         self._rare = Starlette(
             routes=[
+                *pages,
                 Route("/health", self._health),
                 Route("/ready", self._ready),
                 Route("/metrics", self._metrics),

@@ -18,6 +18,7 @@ from soonest.gateway.notes import note
 from soonest.gateway.observe.series import OTHER
 from soonest.gateway.queueing import Dispatcher, Forecasting, PromptTokens, Turns
 from soonest.gateway.settings import check
+from soonest.gateway.ui import Live
 from soonest.gateway.upstream import Engine
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Gateway:
         self.now: Callable[[], float] = time.monotonic  # uvloop's own clock counts whole milliseconds
         self.metrics, self.lines, self.journal, self.traces, self.savings = metrics, lines, journal, traces, savings
         self.restarts = restarts
+        self.live = Live(self) if settings.ui else None
         self.strict = journal is not None and journal.strict
         check(settings, policy)
         gate = settings.mode == "gate"
@@ -138,6 +140,8 @@ class Gateway:
             async with asyncio.timeout(self.settings.drain_timeout):
                 while self.lives:  # noqa: ASYNC110 - requests end in many ways
                     await asyncio.sleep(0.05)
+        if self.live is not None:
+            self.live.stream.end()
 
     @property
     def up(self) -> bool:

@@ -42,6 +42,7 @@ class Settings:
         tokenize: ask the engine to count prompt tokens where the policy reserves memory.
         hints: tell engines the forecast, in the field that their dialect has for it.
         journal_prompts: keep request bodies in the journal.
+        ui: show the live page at /ui.
     """
 
     engines: tuple[str, ...]
@@ -61,6 +62,7 @@ class Settings:
     tokenize: bool = True
     hints: bool = True
     journal_prompts: bool = False
+    ui: bool = False
 
     def __post_init__(self) -> None:
         if not self.engines:

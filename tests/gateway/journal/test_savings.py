@@ -5,14 +5,18 @@ import logging
 
 import pytest
 
-from soonest.gateway.journal.savings import NoReplayError, Saved, Savings, replayed, saved_by
+from soonest.gateway.journal.savings import SPREAD, NoReplayError, Saved, Savings, replayed, saved_by
+
+
+def spread(mean):
+    return {f"{word}_e2el_ms": times * mean for times, word in enumerate(SPREAD, start=1)}
 
 
 def document(own=6000.0, first=9000.0, difference=0.02, trusted=True):  # noqa: FBT002 - a document's field
     check = {"policy": "shortest", "difference": difference, "trusted": trusted}
     runs = [
-        {"policy": "fcfs", "mean_e2el_ms": first, "completed": 100},
-        {"policy": "shortest", "mean_e2el_ms": own, "completed": 100},
+        {"policy": "fcfs", "completed": 100, **spread(first)},
+        {"policy": "shortest", "completed": 100, **spread(own)},
     ]
     return {"replay": check, "runs": runs}
 
@@ -40,7 +44,9 @@ def looked(answers):
 
 def test_what_fcfs_would_have_cost_more_is_saved():
     (saved,) = looked([document()])
-    assert saved == Saved(3.0, 100, 0.02)
+    own = {"mean": 6.0, "median": 12.0, "p90": 18.0, "p99": 24.0, "max": 30.0}
+    first = {"mean": 9.0, "median": 18.0, "p90": 27.0, "p99": 36.0, "max": 45.0}
+    assert saved == Saved(3.0, 100, 0.02, own, first)
 
 
 def test_a_replay_that_is_far_off_says_nothing_and_the_log_says_why_once(caplog):

@@ -178,6 +178,18 @@ class Queue:
             waiting.correct(entry, -charge)
         self._head = None
 
+    def upcoming(self, most: int) -> list[Entry]:
+        """The first of the frozen order, at most so many, as `pop` would take them one after the other.
+
+        For whoever wants to show the order: nothing is changed by it.
+        """
+        first: list[Entry] = []
+        while len(first) < most and self.peek() is not None:
+            first.append(self.pop())
+        for entry in reversed(first):
+            self.put_back(entry)
+        return first
+
     def remove(self, request_id: str) -> Entry:
         """Cancel: take out whoever has this id, in amortised O(log n)."""
         entry = self._entries.get(request_id)

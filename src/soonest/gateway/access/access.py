@@ -76,6 +76,11 @@ class Access:
         """The keys of this file. Raises KeysError."""
         return cls(read_keys(path), path=path, engine_key=engine_key, most_tenants=most_tenants)
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether a request needs a key."""
+        return bool(self._digests)
+
     def reload(self, now: float) -> None:
         """Read the file again; what callers have used so far stays counted. Raises KeysError and keeps the old keys."""
         if self.path is not None:

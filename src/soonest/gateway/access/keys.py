@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHORT_KEY = 16
 LEAST, MOST = 1e-6, 1e9
 OTHERS = stat.S_IROTH | stat.S_IWOTH
-FIELDS = ("name", "key", "sha256", "tenant", "weight", "rate", "burst", "concurrency", "priority", "names_tenants")
+FIELDS = ("name", "key", "sha256", "tenant", "weight", "rate", "burst", "concurrency", "priority", "names_tenants", "ui")
 log = logging.getLogger("soonest.gateway")
 
 
@@ -29,7 +29,7 @@ class Key:
 
     `rate` is in requests a second, with at most `burst` at once; `concurrency` counts requests that wait or run. None
     is no limit. Without `priority` a caller may only go after others, never before them. With `names_tenants` it says
-    in a header whom it speaks for.
+    in a header whom it speaks for; with `ui` it opens the live page.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Key:
     concurrency: int | None = None
     priority: bool = False
     names_tenants: bool = False
+    ui: bool = False
 
 
 def digest(key: bytes) -> bytes:
@@ -129,6 +130,7 @@ class _Table:
             concurrency=self.count("concurrency"),
             priority=self.flag("priority"),
             names_tenants=self.flag("names_tenants"),
+            ui=self.flag("ui"),
         )
 
     def digest(self, name: str) -> bytes:

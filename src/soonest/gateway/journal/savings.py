@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     Replayed = Callable[[str], Awaitable[dict[str, object]]]
 
@@ -23,6 +23,7 @@ EVERY: Final = 600.0
 LIMIT: Final = 300.0
 """Seconds that a replay may take."""
 NICE: Final = 10
+SPREAD: Final = ("mean", "median", "p90", "p99", "max")
 LOGGER: Final = logging.getLogger("soonest.gateway")
 
 
@@ -30,12 +31,15 @@ LOGGER: Final = logging.getLogger("soonest.gateway")
 class Saved:
     """What fcfs would have cost more, by a replay: seconds of JCT for each request, over `requests` of them.
 
-    `difference` is how far the replay lay from what really happened, as a share of the mean JCT.
+    `difference` is how far the replay lay from what really happened, as a share of the mean JCT. `own` and `fcfs` are
+    both JCTs' `mean`, `median`, `p90`, `p99` and `max` in seconds.
     """
 
     seconds_a_request: float
     requests: int
     difference: float
+    own: Mapping[str, float]
+    fcfs: Mapping[str, float]
 
 
 class Savings:
@@ -98,11 +102,12 @@ def saved_by(document: dict[str, object]) -> Saved:
     off = float(check["difference"])
     if not check["trusted"]:
         raise NoReplayError("the simulator does not repeat what happened: its mean JCT is over 10 % off")
-    means = {run["policy"]: (float(run["mean_e2el_ms"] or 0), int(run["completed"])) for run in runs}
-    if "fcfs" not in means or check["policy"] not in means:
+    spreads = {run["policy"]: {word: (run[f"{word}_e2el_ms"] or 0) / 1e3 for word in SPREAD} for run in runs}
+    counts = {run["policy"]: int(run["completed"]) for run in runs}
+    if "fcfs" not in spreads or check["policy"] not in spreads:
         raise NoReplayError("the replay does not say what fcfs would have given")
-    (own, count), (first, _) = means[check["policy"]], means["fcfs"]
-    return Saved((first - own) / 1e3, count, off)
+    own, first = spreads[check["policy"]], spreads["fcfs"]
+    return Saved(first["mean"] - own["mean"], counts[check["policy"]], off, own, first)
 
 
 async def replayed(url: str) -> dict[str, object]:

@@ -57,7 +57,8 @@ class Life(Asked):
     said = UNSAID
     admitted = first_token = last_token = NAN
     outcome = Outcome.REJECTED
-    status, begun = 0, False
+    status, begun, overtaken = 0, False, 0
+    failed_at: tuple[str, ...] = ()
     _task: asyncio.Task[Any] | None = None
     _watching: asyncio.Task[None] | None = None
     _gone = False
@@ -120,6 +121,7 @@ class Life(Asked):
                 return
             if attempt == MOST_ATTEMPTS or not gateway.may_try_again(self.ticket, backend, problem):
                 raise Refused(problem, "engine_failed")
+            self.failed_at += (backend.name,)
             self.series.retried()
             gateway.again(self.ticket)
 
@@ -141,8 +143,8 @@ class Life(Asked):
         return ticket.place
 
     def _admitted(self, ticket: Ticket) -> None:
-        self.admitted = ticket.started
-        self.series.admitted(self.admitted - self.arrival, ticket.overtaken)
+        self.admitted, self.overtaken = ticket.started, ticket.overtaken
+        self.series.admitted(self.admitted - self.arrival, self.overtaken)
         if self.trace is not None:
             self.trace.forecast(self.made.forecast)
             base, slope = self.gateway.dispatcher.rank(ticket)
@@ -219,6 +221,8 @@ class Life(Asked):
         gateway, record, reason = self.gateway, self._record(now), self.said.finish_reason or None
         if not math.isnan(self.admitted):
             self.series.ended(record, reason, self.made.forecast if self.choices == 1 else None)
+        if gateway.live is not None:
+            gateway.live.ended(self, record, now)
         engine = self.backend.name if self.backend is not None else ""
         if gateway.lines.wants(self.id, failed=self.outcome is Outcome.FAILED):
             line = Finished.of(

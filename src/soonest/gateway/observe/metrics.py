@@ -68,6 +68,10 @@ class Metrics(Collector):
         """The metrics of this model."""
         return self._series.get(model) or self._begin(model)
 
+    def all(self) -> list[Series]:
+        """The metrics of every model that has any."""
+        return list(self._series.values())
+
     def watch(self, name: str, tell: Callable[[], Told]) -> None:
         """Ask `tell` for this metric at every scrape: one number, or one for each model or engine."""
         if not METRICS[name].watched:

@@ -160,4 +160,9 @@ class Series:
         error = tokens - forecast.expected
         self.forecast_error.observe(max(error, 0.0) if cut else abs(error))
         if forecast.coverage is not None:
-            self.coverage.add(tokens <= forecast.high and (cut or tokens >= forecast.low))
+            self.coverage.add(inside(forecast, tokens, cut=cut))
+
+
+def inside(forecast: Forecast, tokens: int, *, cut: bool) -> bool:
+    """Whether an answer lay in the interval that was promised; one cut at its limit would have been longer."""
+    return tokens <= forecast.high and (cut or tokens >= forecast.low)

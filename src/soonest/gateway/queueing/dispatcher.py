@@ -196,6 +196,11 @@ class Dispatcher:
             entry = replace(entry, expected=mean, estimate=max(1, round(mean)))
         return self.policy.rank(entry)
 
+    def upcoming(self, now: float, most: int) -> list[Ticket]:
+        """Those who would start first, in their order, if there were room for all."""
+        self.queue.reorder(now)
+        return [self._tickets[entry.sequence] for entry in self.queue.upcoming(most)]
+
     @property
     def drain_seconds(self) -> float:
         """When, by forecasts and past speed, everything that waits and runs would be done."""

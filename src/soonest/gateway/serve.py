@@ -92,7 +92,9 @@ async def _until_asked(gateway: Gateway, listening: socket.socket) -> int:
     on_signal(end, end_now)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload)
     serving = await server.start(listening)
-    say_ready(listening, policy=gateway.settings.policy, mode=gateway.settings.mode)
+    url = say_ready(listening, policy=gateway.settings.policy, mode=gateway.settings.mode)
+    if gateway.live is not None:
+        log.info("the live page is at %s/ui", url)
     await asked.wait()
     impatience = asyncio.get_running_loop().call_later(gateway.settings.drain_timeout, end_now)
     await gateway.drain()

@@ -131,6 +131,10 @@ def serve(
         str | None,
         option("OTLP endpoint for traces, such as http://127.0.0.1:4318/v1/traces; off unless set.", MEMORY, "--otlp"),
     ] = None,
+    ui: Annotated[
+        bool,
+        option("Show a live page at /ui: who waits, who runs, and how good forecasts were.", MEMORY, "--ui/--no-ui"),
+    ] = False,
     log_format: Annotated[
         Literal["plain", "json"], option("How lines on stderr look.", SERVER, "--log-format")
     ] = "plain",
@@ -204,6 +208,7 @@ def serve(
         tokenize=tokenize,
         hints=hints,
         journal_prompts=journal_prompts,
+        ui=ui,
     )
     order = named(policy)
     check(settings, order)

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 SHORT_KEY = 16
 LEAST, MOST = 1e-6, 1e9
 OTHERS = stat.S_IROTH | stat.S_IWOTH
-FIELDS = ("name", "key", "sha256", "tenant", "weight", "rate", "burst", "concurrency", "priority", "names_tenants", "ui")
+FIELDS = (
+    "name",
+    "key",
+    "sha256",
+    "tenant",
+    "weight",
+    "rate",
+    "burst",
+    "concurrency",
+    "priority",
+    "names_tenants",
+    "ui",
+)
 log = logging.getLogger("soonest.gateway")
 
 

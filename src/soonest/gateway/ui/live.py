@@ -19,7 +19,10 @@ KEPT: Final = 1000
 
 
 class Ended(NamedTuple):
-    """A request that waited or ran and is over; `ended` and its record are on the gateway's clock, `wall` is arrival's."""
+    """A request that waited or ran and is over.
+
+    `ended` and its record are in seconds on the gateway's clock, `wall` is its arrival in UNIX seconds.
+    """
 
     key: str
     record: Record

@@ -1,4 +1,7 @@
-"""The page at /ui and what it asks for. The page itself holds nothing; what it shows needs a key where there are any."""
+"""The page at /ui and what it asks for.
+
+The page itself holds nothing; what it shows needs a key where there are any.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,90 @@
+// Server-sent events by fetch: an EventSource cannot send a key in a header.
+
+const LONGEST_SILENCE = 30_000; // the gateway rests longer between pictures while it is crowded
+const WAITS = [500, 1000, 2000, 4000];
+
+export const headers = (key) => (key ? { Authorization: `Bearer ${key}` } : {});
+
+export class Stream {
+  #abort = null;
+  #wake = null;
+
+  constructor(told) {
+    this.told = told; // picture(object), lost(), stopping(), refused(message), hidden()
+    document.addEventListener("visibilitychange", () => this.#seen());
+  }
+
+  start(key) {
+    this.key = key;
+    this.stop();
+    if (!document.hidden) this.#run((this.#abort = new AbortController()));
+  }
+
+  stop() {
+    this.#abort?.abort();
+    this.#abort = null;
+    this.#wake?.();
+  }
+
+  #seen() {
+    if (document.hidden && this.#abort) {
+      this.stop();
+      this.told.hidden();
+    } else if (!document.hidden && !this.#abort && this.key !== undefined) {
+      this.start(this.key);
+    }
+  }
+
+  async #run(abort) {
+    for (let failures = 0; !abort.signal.aborted; failures += 1) {
+      try {
+        const answer = await fetch("events", { headers: headers(this.key), cache: "no-store", signal: abort.signal });
+        if (answer.status === 401 || answer.status === 403) {
+          const problem = await answer.json();
+          this.key = undefined;
+          this.#abort = null;
+          this.told.refused(problem.error.message);
+          return;
+        }
+        if (answer.ok) await this.#read(answer.body.getReader(), () => (failures = -1));
+      } catch {
+        // whatever broke it, what follows is the same
+      }
+      if (abort.signal.aborted) return;
+      this.told.lost();
+      await this.#rest(WAITS[Math.min(Math.max(failures, 0), WAITS.length - 1)]);
+    }
+  }
+
+  async #read(reader, well) {
+    const words = new TextDecoder();
+    let held = "";
+    for (;;) {
+      const silence = setTimeout(() => reader.cancel(), LONGEST_SILENCE);
+      const { done, value } = await reader.read();
+      clearTimeout(silence);
+      if (done) return;
+      held += words.decode(value, { stream: true });
+      const events = held.split("\n\n");
+      held = events.pop();
+      for (const event of events) if (!this.#take(event, well)) return;
+    }
+  }
+
+  #take(event, well) {
+    const [, kind, data] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
+    if (kind === "goodbye") this.told.stopping();
+    if (kind === "picture") {
+      well();
+      this.told.picture(JSON.parse(data));
+    }
+    return kind !== "goodbye";
+  }
+
+  #rest(time) {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      setTimeout(resolve, time);
+    });
+  }
+}

@@ -1,0 +1,232 @@
+"""The live page over HTTP: there only where asked for, behind keys, without prompts, and bounded."""
+
+import asyncio
+import hashlib
+import http.client
+import json
+import threading
+import urllib.error
+import urllib.request
+from contextlib import contextmanager, suppress
+
+import aiohttp
+from tests.fakes.engine import running as fake_engine
+from tests.gateway.clients import ask, asking, chat, until
+from tests.gateway.running import running
+
+from soonest.gateway.access import Access, Key
+from soonest.gateway.ui import stream
+from soonest.gateway.ui.picture import MOST_ROWS, MOST_TENANTS
+
+MAY, MAY_NOT = "quetzal-key-0123456789", "walrus-key-0123456789"
+LARGEST = 256 * 1024
+"""Bytes of a picture, whatever clients call themselves."""
+
+
+def keys():
+    return Access(
+        [
+            Key("operator", hashlib.sha256(MAY.encode()).digest(), "operator", ui=True),
+            Key("customer", hashlib.sha256(MAY_NOT.encode()).digest(), "customer"),
+        ]
+    )
+
+
+def get(url, key=""):
+    """Status, headers and body, whatever the status."""
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - ours
+    try:
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - our own
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
+
+
+class Viewer:
+    """Somebody who looks at the stream."""
+
+    def __init__(self, url, key=""):
+        self._connection = http.client.HTTPConnection(url.partition("//")[2], timeout=10)
+        self._connection.request("GET", "/ui/events", headers={"Authorization": f"Bearer {key}"} if key else {})
+        self.answer = self._connection.getresponse()
+
+    def event(self):
+        """The next one: its kind and its bytes; nothing once the stream has ended."""
+        lines = []
+        while (line := self.answer.readline()) not in {b"\n", b""}:
+            lines.append(line.rstrip(b"\n"))
+        if not lines:
+            return "", b""
+        kind, data = lines
+        assert data.startswith(b"data: ")
+        return kind.removeprefix(b"event: ").decode(), data[6:]
+
+    def picture(self):
+        kind, data = self.event()
+        assert kind == "picture"
+        return json.loads(data)
+
+    def close(self):
+        self.answer.close()
+        self._connection.close()
+
+
+@contextmanager
+def looking(url, key=""):
+    viewer = Viewer(url, key)
+    try:
+        yield viewer
+    finally:
+        viewer.close()
+
+
+@contextmanager
+def crowd(url, *asked):
+    """Requests, each a body with its headers, that wait or run as long as the block; then their clients leave."""
+
+    async def main():
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            await asyncio.gather(*(ask(session, url, body, **headers) for body, headers in asked))
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(main())
+
+    def run():
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_it_is_not_there_unless_asked_for():
+    with fake_engine() as fake, running(fake.url) as gateway:
+        assert gateway.gateway.live is None
+        get(f"{gateway.url}/ui")
+        assert fake.seen()["paths"]["/ui"] == 1, "passed on, as any path"
+
+
+def test_the_page_and_its_parts_are_served_under_a_strict_policy():
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway:
+        status, headers, page = get(f"{gateway.url}/ui")
+        assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+        policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+        assert policy == {
+            "default-src": "'none'",
+            **dict.fromkeys(("script-src", "style-src", "img-src", "connect-src"), "'self'"),
+            **dict.fromkeys(("base-uri", "form-action", "frame-ancestors"), "'none'"),
+        }
+        assert headers["x-content-type-options"] == "nosniff"
+        for name, kind in {"main.js": "text/javascript", "ui.css": "text/css", "icon.svg": "image/svg+xml"}.items():
+            status, headers, _ = get(f"{gateway.url}/ui/{name}")
+            assert (status, headers["content-type"].partition(";")[0]) == (200, kind)
+            assert "script-src 'self'" in headers["content-security-policy"]
+        assert b"://" not in page, "nothing comes from elsewhere"
+        for path in ("/ui/none.js", "/ui/..%2f..%2flive.py", "/ui/index.html"):
+            assert get(gateway.url + path)[0] == 404
+        assert "/ui/main.js" not in fake.seen()["paths"]
+
+
+def test_what_it_shows_needs_a_key_that_may_look():
+    with fake_engine() as fake, running(fake.url, ui=True, parts={"access": keys()}) as gateway:
+        assert b'data-keys="yes"' in get(f"{gateway.url}/ui/")[2], "the page itself holds nothing"
+        for path in ("/ui/events", "/ui/requests/x"):
+            for key, status in {"": 401, "wrong": 401, MAY_NOT: 403}.items():
+                found, headers, body = get(gateway.url + path, key)
+                assert found == status
+                assert json.loads(body)["error"]["code"] == status
+                assert headers["cache-control"] == "no-store"
+        with looking(gateway.url, MAY) as viewer:
+            assert viewer.picture()["queue"]["waiting"] == 0
+        assert get(f"{gateway.url}/ui/requests/x", MAY)[0] == 404
+
+
+def test_without_keys_anybody_may_look():
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway:
+        assert b'data-keys="no"' in get(f"{gateway.url}/ui")[2]
+        with looking(gateway.url) as viewer:
+            assert viewer.answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+            assert viewer.answer.headers["cache-control"] == "no-store"
+            first, second = viewer.picture(), viewer.picture()
+            assert 0.5 < second["at"] - first["at"] < 5
+
+
+def test_no_prompt_and_no_answer_is_ever_in_it():
+    prompt = "xylophone-of-zanzibar"
+    body = {**chat(30, stream=True, user=prompt), "metadata": {"a": prompt}}
+    body["messages"].insert(0, {"role": "system", "content": prompt})
+    with fake_engine(step_ms=20, slots=1) as fake, running(fake.url, ui=True, in_flight=1) as gateway:
+        asking({**body, "max_tokens": 5}, url=gateway.url)
+        with crowd(gateway.url, (body, {}), (body, {})):
+            until(lambda: len(gateway.gateway.dispatcher.queue) == 1)
+            with looking(gateway.url) as viewer:
+                _, seen = viewer.event()
+            rows = json.loads(seen)["requests"]
+            assert {row["state"] for row in rows} == {"waiting", "running", "finished"}
+            seen += b"".join(get(f"{gateway.url}/ui/requests/{row['key']}")[2] for row in rows)
+        assert prompt.encode() not in seen
+        assert b"finish_reason" in seen
+
+
+def test_a_picture_is_bounded_whatever_clients_call_themselves():
+    worst = "\\" * 124
+    named = [
+        {"X-Request-Id": f"{worst}{i:04d}", "x-gateway-inference-fairness-id": f"{worst}{i:04d}"} for i in range(300)
+    ]
+    with fake_engine(step_ms=50, slots=64) as fake, running(fake.url, ui=True, in_flight=MOST_ROWS) as gateway:
+        for headers in named[:2]:
+            asking(*[chat(1)] * (MOST_ROWS // 2), url=gateway.url, **headers)
+        with crowd(gateway.url, *((chat(1000), headers) for headers in named)):
+            until(lambda: len(gateway.gateway.dispatcher.queue) == len(named) - MOST_ROWS)
+            with looking(gateway.url) as viewer:
+                _, data = viewer.event()
+        picture = json.loads(data)
+        assert len(picture["tenants"]["rows"]) == MOST_TENANTS
+        assert picture["tenants"]["more"] > 0
+        states = [row["state"] for row in picture["requests"]]
+        assert [states.count(state) for state in ("waiting", "running", "finished")] == [MOST_ROWS] * 3
+        assert 30_000 < len(data) < LARGEST
+
+
+def test_all_viewers_see_the_same_picture_and_nothing_is_drawn_for_nobody(monkeypatch):
+    drawn = []
+    real = stream.picture
+    monkeypatch.setattr(stream, "picture", lambda *facts: drawn.append(1) or real(*facts))
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway:
+        asking(chat(1), url=gateway.url)
+        assert not drawn
+        live = gateway.gateway.live
+        with looking(gateway.url) as one:
+            one.picture()
+            with looking(gateway.url) as other:
+                assert other.event() is not None
+                assert one.event() == other.event()
+                assert live.stream.viewers == 2
+        until(lambda: live.stream.viewers == 0)
+        until(lambda: live.stream._task is None)
+        assert len(drawn) <= 4
+
+
+def test_only_so_many_may_look():
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway:
+        gateway.gateway.live.stream.viewers = stream.MOST_VIEWERS
+        status, headers, _ = get(f"{gateway.url}/ui/events")
+        assert (status, headers["retry-after"]) == (503, "5")
+
+
+def test_a_gateway_that_ends_says_goodbye_and_waits_for_no_viewer():
+    with fake_engine() as fake:
+        with running(fake.url, ui=True) as gateway:
+            viewer = Viewer(gateway.url)
+            viewer.picture()
+        assert viewer.event() == ("goodbye", b"{}")
+        assert viewer.event() == ("", b"")
+        viewer.close()

@@ -75,6 +75,10 @@ class Coverage:
         self._last: deque[bool] = deque(maxlen=LAST_ANSWERS)
         self._inside = 0
 
+    def __len__(self) -> int:
+        """How many answers it tells of."""
+        return len(self._last)
+
     def add(self, inside: bool) -> None:  # noqa: FBT001 - the one thing that it counts
         """One more answer; the oldest is forgotten."""
         if len(self._last) == LAST_ANSWERS:

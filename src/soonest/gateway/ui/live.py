@@ -6,6 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from soonest.gateway.ui.recent import Recent
 from soonest.gateway.ui.stream import Stream
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Live:
         self.started = time.time()
         self.waits: dict[str, Wait] = {}
         """What those who wait wait for, by their keys, as of the last picture; only of the first in line."""
+        self.recent = Recent()
         self.stream = Stream(gateway, self)
 
     def ended(self, life: Life, record: Record, now: float) -> None:

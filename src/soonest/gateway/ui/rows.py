@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from soonest.core import Outcome
-
 if TYPE_CHECKING:
     from soonest.core import Forecast
     from soonest.gateway.life import Life
@@ -113,11 +111,6 @@ def gone(ended: Ended) -> Said:
 def seconds(value: float) -> float | None:
     """To a tenth of a millisecond; None for what has not happened."""
     return None if math.isnan(value) else round(value, 4)
-
-
-def finished(ended: Ended) -> bool:
-    """Whether its answer came whole."""
-    return ended.record.outcome is Outcome.FINISHED
 
 
 def _row(life: Life, now: float) -> Said:

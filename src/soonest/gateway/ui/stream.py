@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EVERY: Final = 1.0
 """Seconds between two pictures, at least."""
 SHARE: Final = 200
-"""A picture that takes t seconds is followed by a rest of so many times t: a crowd must not make the page costly."""
+"""After a picture that took t seconds of the processor comes a rest of so many t: no crowd makes the page costly."""
 MOST_VIEWERS: Final = 32
 GOODBYE: Final = b"event: goodbye\ndata: {}\n\n"
 log = logging.getLogger("soonest.gateway")
@@ -74,11 +74,11 @@ class Stream:
         """Draw again and again while somebody looks."""
         try:
             while self.viewers:
-                began = time.perf_counter()
+                began = time.thread_time()
                 found = picture(self._gateway, self._live)
                 found["cost_ms"] = round(1000 * self._spent, 3)
                 self._tell(b"event: picture\ndata: " + orjson.dumps(found) + b"\n\n")
-                self._spent = time.perf_counter() - began
+                self._spent = time.thread_time() - began
                 await asyncio.sleep(max(EVERY, SHARE * self._spent))
         except Exception:
             log.exception("the live page cannot be drawn")

@@ -15,7 +15,6 @@ dialog.addEventListener("close", () => (key = null));
 export async function open(asked, secret) {
   [key, ended] = [asked, false];
   await look(secret);
-  if (key === asked && !dialog.open) dialog.showModal();
 }
 
 // The gateway was started anew: it knows nothing of what was before.
@@ -37,9 +36,10 @@ export async function look(secret) {
     return; // the stream says what is wrong
   }
   if (asked !== key) return;
-  if (!said) return say("life-state", "The gateway does not remember this request any more.");
-  ended = over(said.state);
-  show(said);
+  if (!dialog.open) dialog.showModal();
+  if (said) ended = over(said.state);
+  if (said) show(said);
+  else say("life-state", "The gateway does not remember this request any more.");
 }
 
 function show(said) {

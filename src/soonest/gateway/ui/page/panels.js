@@ -4,12 +4,11 @@ import * as charts from "./charts.js";
 import { WHY, bar, clock, count, engine, make, percent, say, seconds, tenant } from "./words.js";
 
 const REMEMBERED = 300; // points of the queue's history
-const history = [];
-let before = null; // the last picture, to tell how many ended since
+const history = []; // of a time, how many waited then, and how many had ended
+const RECENT = 10; // seconds over which requests that end are counted
 
 export function forget() {
   history.length = 0;
-  before = null;
 }
 
 export function draw(picture) {
@@ -24,8 +23,10 @@ export function draw(picture) {
 
 function numbers(picture) {
   const { queue: q, forecasts: f } = picture;
-  const rate = before && picture.at > before.at ? (q.ended - before.queue.ended) / (picture.at - before.at) : null;
-  before = picture;
+  history.push([picture.at, q.waiting, q.ended]);
+  if (history.length > REMEMBERED) history.shift();
+  const since = history.find(([time]) => time >= picture.at - RECENT);
+  const rate = picture.at > since[0] ? (q.ended - since[2]) / (picture.at - since[0]) : null;
   const rejected = Object.entries(q.rejected);
   const facts = [
     ["Waiting", count(q.waiting)],
@@ -34,7 +35,7 @@ function numbers(picture) {
     ["Done in about", `${seconds(q.drain_seconds)} s`],
     ["Coverage", f.coverage === null ? "–" : percent(f.coverage)],
     ["Turned away", count(rejected.reduce((sum, [, n]) => sum + n, 0))],
-    ["Given to another engine", count(q.retries)],
+    ["Tried again", count(q.retries)],
   ];
   const list = document.getElementById("now");
   if (!list.children.length) {
@@ -47,10 +48,8 @@ function numbers(picture) {
 function queue(picture) {
   const { queue: q, tenants: t } = picture;
   const overdue = q.overdue_after === null ? "There is no overdue lane." :
-    `Overdue after ${seconds(q.overdue_after)} s: ${count(q.overdue)}, one admission in ${q.overdue_every} for them.`;
+    `${count(q.overdue)} overdue after ${q.overdue_after} s; they get one admission in ${q.overdue_every}.`;
   say("first", q.why === null ? `Nobody waits. ${overdue}` : `The first in line waits for ${WHY[q.why]}. ${overdue}`);
-  history.push([picture.at, q.waiting]);
-  if (history.length > REMEMBERED) history.shift();
   charts.history(history);
   const most = Math.max(1, ...t.rows.map((row) => row.waiting));
   document.getElementById("tenants").replaceChildren(...t.rows.map((row) => make("tr", {},
@@ -58,7 +57,7 @@ function queue(picture) {
     ...[row.waiting, row.overdue, row.running].map((n) => make("td", { class: "number" }, count(n))),
     make("td", { class: "number wide" }, count(row.tokens)),
     make("td", { class: "number wide" }, String(row.weight)))));
-  say("more-tenants", t.more ? `${count(t.more)} more tenants, with ${count(t.waiting_there)} that wait.` : "");
+  say("more-tenants", t.more ? `and ${count(t.more)} more tenants` : "");
 }
 
 function engines(picture) {
@@ -66,14 +65,14 @@ function engines(picture) {
     const state = e.up ? "up" : "down";
     const limit = e.limit === null ? "no limit" : `of ${count(e.limit)}`;
     const own = e.running === null ? "tells no metrics" :
-      `says: ${count(e.running)} running, ${count(e.waiting)} waiting` +
+      `has ${count(e.running)} running, ${count(e.waiting)} waiting` +
       (e.usage === null ? "" : `, ${percent(e.usage)} of its cache`) +
       (e.evictions ? `, ${count(e.evictions)} evictions` : "");
     return make("li", {},
       make("div", { class: "name" }, engine(e.name), make("span", { class: `pill ${state}` }, e.up ? "up" : "taken out")),
       `${count(e.in_flight)} in flight, ${limit}`,
       bar(e.limit ? e.in_flight / e.limit : 0),
-      make("p", { class: "small" }, `${count(e.expected_tokens)} tokens expected yet. ${e.kind} ${own}` +
+      make("p", { class: "small" }, `${count(e.expected_tokens)} tokens are expected yet. The engine (${e.kind}) ${own}` +
         (e.restarts ? `; started again ${count(e.restarts)} times` : "") + "."));
   }));
 }

@@ -44,7 +44,7 @@ KINDS: Final = {"Translate": 30, "Answer": 70, "Summarise": 120, "Write a story"
 """How a prompt begins, and about how many tokens its answer has."""
 TENANTS: Final = {"search": 0.5, "support": 0.3, "batch": 0.2}
 REPLAY_EVERY: Final = 45.0
-COLOURS: Final = 96
+COLOURS: Final = 256
 
 
 def gateway(engines: list[str], rows: str) -> int:

@@ -18,15 +18,15 @@ from soonest.serving import Server, listen
 class Running:
     """Its URL, and calls into its loop."""
 
-    def __init__(self, settings, parts):
-        self.settings, self.parts = settings, parts
+    def __init__(self, settings, parts, port):
+        self.settings, self.parts, self.port = settings, parts, port
         self.started, self.stop = threading.Event(), None
         self.failure = None
         self.thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
 
     async def _main(self):
         try:
-            with listen("127.0.0.1", 0) as listening:
+            with listen("127.0.0.1", self.port) as listening:
                 client = Client(self.settings.connect_timeout, self.settings.silence_timeout)
                 metrics = Metrics(self.settings.policy)
                 parts = {"access": Access(), **self.parts}
@@ -77,10 +77,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(*engines, parts=None, **settings):
+def running(*engines, parts=None, port=0, **settings):
     """A gateway before these engines."""
     settings = {"in_flight": 4, "policy": "fcfs", "drain_timeout": 5.0, **settings}
-    made = Running(Settings(engines=tuple(engines), **settings), parts or {})
+    made = Running(Settings(engines=tuple(engines), **settings), parts or {}, port)
     made.thread.start()
     assert made.started.wait(20)
     if made.failure is not None:

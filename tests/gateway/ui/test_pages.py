@@ -84,7 +84,10 @@ def looking(url, key=""):
 
 @contextmanager
 def crowd(url, *asked):
-    """Requests, each a body with its headers, that wait or run as long as the block; then their clients leave."""
+    """Requests, each a body with its headers, that wait or run as long as the block, or until their clients leave.
+
+    It gives what makes them leave.
+    """
 
     async def main():
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -96,16 +99,19 @@ def crowd(url, *asked):
     def run():
         with suppress(asyncio.CancelledError):
             loop.run_until_complete(task)
-        loop.close()
+
+    def leave():
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(20)
+        assert not thread.is_alive()
 
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield
+        yield leave
     finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join(20)
-        assert not thread.is_alive()
+        leave()
+        loop.close()
 
 
 def test_it_is_not_there_unless_asked_for():

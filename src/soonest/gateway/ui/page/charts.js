@@ -36,8 +36,9 @@ function decades(low, high) {
 
 // Expected tokens across, actual tokens up, both by orders of magnitude.
 export function pairs(found) {
+  for (const id of ["pairs", "pairs-small"]) document.getElementById(id).toggleAttribute("hidden", !found.length);
+  if (!found.length) return;
   const right = width("pairs") - 16;
-  if (!found.length) return show("pairs", "No forecast to compare yet", [text(right / 2, 120, "No forecast to compare yet.")]);
   const most = Math.max(10, ...found.map((p) => Math.max(p[0], p[1])));
   const top = 10 ** Math.ceil(Math.log10(most) - 1e-9);
   const at = (tokens) => Math.log10(Math.max(tokens, 1)) / Math.log10(top);
@@ -52,7 +53,7 @@ export function pairs(found) {
   for (const [expected, actual, cut] of found) {
     parts.push(shape("circle", { cx: x(expected), cy: y(actual), r: 3.5, class: cut ? "cut" : "dot" }));
   }
-  return show("pairs", `Expected against actual tokens of ${found.length} answers`, parts);
+  show("pairs", `Expected against actual tokens of ${found.length} answers`, parts);
 }
 
 const ROWS = ["mean", "median", "p90", "p99", "max"];

@@ -77,7 +77,7 @@ function engines(picture) {
   }));
 }
 
-let drawn = "";
+let drawn = ""; // the pairs, to draw them only when there are new ones
 
 function forecasts(f) {
   const known = `${count(f.known)} of the last ${count(f.answers)} answers had a forecast.`;

@@ -69,6 +69,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert {"soonest/data/sample/sample.csv", "soonest/py.typed"} <= set(names)
+    page = ROOT / "src/soonest/gateway/ui/page"
+    assert {f"soonest/gateway/ui/page/{file.name}" for file in page.iterdir()} <= set(names)
     assert any(re.fullmatch(r"soonest-.*\.dist-info/licenses/LICENSE", name) for name in names)
     assert [n for n in names if not re.match(r"soonest[/-]", n) or "__pycache__" in n] == []
 

@@ -52,7 +52,8 @@ def waits(dispatcher: Dispatcher, now: float, most: int) -> list[tuple[Ticket, W
     after = dispatcher.queue.overdue_after
     overdue = [after is not None and now - ticket.entry.request.arrival >= after for ticket in line]
     whys = [obstacle(dispatcher, line[0]), *behind(dispatcher, line, now, first_overdue=overdue[0])]
-    return [(t, Wait(*facts)) for t, *facts in zip(line, range(1, len(line) + 1), overdue, whys, strict=True)]
+    known = zip(line, overdue, whys, strict=True)
+    return [(ticket, Wait(place, late, why)) for place, (ticket, late, why) in enumerate(known, start=1)]
 
 
 def obstacle(dispatcher: Dispatcher, first: Ticket) -> Why:

@@ -254,6 +254,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "forecast-ranks": measured.ranks,
     "forecast-speeds": measured.speeds,
     "encoder-tasks": measured.tasks,
+    "ui-cost": measured.ui_cost,
     "vllm-benefit": measured.vllm_benefit,
     "vllm-cost": measured.vllm_cost,
     "columns": columns,

@@ -135,5 +135,23 @@ def vllm_benefit(_up: str) -> str:
     return table(heads, rows)
 
 
+def ui_cost(_up: str) -> str:
+    """What the live page takes of a core, at 100 requests a second."""
+    found = _read("ui_cost")
+    shares, more, cost = found["percent_of_a_core"], found["more_than_off"], found["picture_ms"]
+    rows = []
+    for name, share in shares.items():
+        gap = more.get(name)
+        told = "" if gap is None else f"{gap['mean']:+.2f} ({gap['low']:+.2f} to {gap['high']:+.2f})"
+        rows.append([name, f"{share['mean']:.2f}", f"{share['max']:.2f}", told])
+    heads = ("the page is", "% of a core, mean", "largest", "more than off, with 95 % interval")
+    size = found["picture_bytes"]
+    return (
+        f"{table(heads, rows)}\n\nOne picture with {found['waiting']} that wait took {cost['mean']:.1f} ms of processor time "
+        f"(p99 {cost['p99']:.1f}, largest {cost['max']:.1f}) and {size['mean'] / 1024:.0f} KiB (largest "
+        f"{size['max'] / 1024:.0f})."
+    )
+
+
 def _shown(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"

@@ -15,6 +15,10 @@ from tests.gateway.ui.test_pages import MAY, MAY_NOT, crowd, keys
 
 pytestmark = pytest.mark.slow
 SLOTS = 2
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 MARKUP = '<img src="/x" onerror="alert(1)">'
 
 
@@ -165,6 +169,16 @@ def test_it_survives_the_gateway_s_restart_and_says_so(tab):
             expect(row(page, "after")).to_contain_text("finished")
             expect(row(page, "before")).to_have_count(0)
             opened.__exit__(None, None, None)
+
+
+def test_a_hidden_tab_does_not_look(tab):
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway, tab(gateway.url) as page:
+        expect(page.locator("#status")).to_have_text("Live")
+        stream = gateway.gateway.live.stream
+        for hidden, viewers in ((True, 0), (False, 1)):
+            page.evaluate(HIDE, hidden)
+            until(lambda viewers=viewers: stream.viewers == viewers)
+        expect(page.locator("#status")).to_have_text("Live")
 
 
 def test_it_asks_for_a_key_and_keeps_it_in_the_tab_alone(tab):

@@ -4,14 +4,19 @@ import asyncio
 import hashlib
 import http.client
 import json
+import signal
 import threading
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 
 import aiohttp
+import pytest
 from tests.fakes.engine import running as fake_engine
 from tests.gateway.clients import ask, asking, chat, until
+from tests.gateway.process.served import serving
 from tests.gateway.running import running
 
 from soonest.gateway.access import Access, Key
@@ -151,8 +156,11 @@ def test_what_it_shows_needs_a_key_that_may_look():
                 assert found == status
                 assert json.loads(body)["error"]["code"] == status
                 assert headers["cache-control"] == "no-store"
+        asking(chat(1), url=gateway.url, Authorization=f"Bearer {MAY}")
         with looking(gateway.url, MAY) as viewer:
-            assert viewer.picture()["queue"]["waiting"] == 0
+            _, seen = viewer.event()
+        assert [row["tenant"] for row in json.loads(seen)["requests"]] == ["operator"]
+        assert MAY.encode() not in seen
         assert get(f"{gateway.url}/ui/requests/x", MAY)[0] == 404
 
 
@@ -224,6 +232,55 @@ def test_all_viewers_see_the_same_picture_and_nothing_is_drawn_for_nobody(monkey
         until(lambda: live.stream.viewers == 0)
         until(lambda: live.stream._task is None)
         assert len(drawn) <= 4
+
+
+def test_a_picture_that_is_dear_is_made_less_often(monkeypatch):
+    def dear(*_):
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
+        return {"at": time.monotonic()}
+
+    monkeypatch.setattr(stream, "picture", dear)
+    monkeypatch.setattr(stream, "EVERY", 0.01)
+    monkeypatch.setattr(stream, "SHARE", 20)
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway, looking(gateway.url) as viewer:
+        times = [viewer.picture()["at"] for _ in range(4)]
+    assert all(later - earlier > 20 * 0.02 for earlier, later in pairwise(times))
+
+
+def test_one_that_fails_is_logged_and_the_stream_ends(monkeypatch, caplog):
+    monkeypatch.setattr(stream, "picture", lambda *_: 1 / 0)
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway:
+        with looking(gateway.url) as viewer:
+            assert [viewer.event(), viewer.event()] == [("goodbye", b"{}"), ("", b"")]
+        assert "the live page cannot be drawn" in caplog.text
+        monkeypatch.undo()
+        with looking(gateway.url) as viewer:
+            assert viewer.picture()["engines"][0]["up"], "the next one that looks may have better luck"
+
+
+def test_asked_for_its_head_alone_a_stream_ends():
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway:
+        asked = urllib.request.Request(f"{gateway.url}/ui/events", method="HEAD")  # noqa: S310 - our own
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310 - our own
+            assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_flag_or_its_variable_turns_it_on_and_the_log_says_where(monkeypatch, flag):
+    if not flag:
+        monkeypatch.setenv("SOONEST_SERVE_UI", "1")
+    words = ("--journal", "none", *(["--ui"] if flag else []))
+    with fake_engine() as fake, serving("--engine", fake.url, *words) as gateway:
+        until(lambda: f"the live page is at {gateway.url}/ui" in gateway.log())
+        with looking(gateway.url) as viewer:
+            assert viewer.picture()["policy"] == "response_ratio(shortest)"
+            gateway.process.send_signal(signal.SIGTERM)
+            kinds = [viewer.event()[0] for _ in range(2)]
+            assert "goodbye" in kinds
+        assert gateway.process.wait(10) == 0
 
 
 def test_only_so_many_may_look():

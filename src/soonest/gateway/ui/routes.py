@@ -94,6 +94,8 @@ class Pages:
     async def _events(self, request: Request) -> Response:
         if (problem := self._barred(request)) is not None:
             return _failed(problem)
+        if request.method == "HEAD":
+            return Response(headers=NEVER_KEPT, media_type="text/event-stream")
         if self._live.stream.full:
             return _failed(failure(503, "as many look at the live page as may", retry_after=5))
         return Following(self._live.stream)

@@ -145,12 +145,10 @@ def ui_cost(_up: str) -> str:
         told = "" if gap is None else f"{gap['mean']:+.2f} ({gap['low']:+.2f} to {gap['high']:+.2f})"
         rows.append([name, f"{share['mean']:.2f}", f"{share['max']:.2f}", told])
     heads = ("the page is", "% of a core, mean", "largest", "more than off, with 95 % interval")
-    size = found["picture_bytes"]
-    return (
-        f"{table(heads, rows)}\n\nOne picture with {found['waiting']} that wait took {cost['mean']:.1f} ms of processor time "
-        f"(p99 {cost['p99']:.1f}, largest {cost['max']:.1f}) and {size['mean'] / 1024:.0f} KiB (largest "
-        f"{size['max'] / 1024:.0f})."
-    )
+    size = {name: f"{value / 1024:.0f}" for name, value in found["picture_bytes"].items()}
+    took = f"{cost['mean']:.1f} ms of processor time (p99 {cost['p99']:.1f}, largest {cost['max']:.1f})"
+    said = f"One picture took {took} and {size['mean']} KiB (largest {size['max']})."
+    return f"{table(heads, rows)}\n\n{said}"
 
 
 def _shown(value: float | None, digits: int) -> str:

@@ -147,7 +147,11 @@ def ui_cost(_up: str) -> str:
     heads = ("the page is", "% of a core, mean", "largest", "more than off, with 95 % interval")
     size = {name: f"{value / 1024:.0f}" for name, value in found["picture_bytes"].items()}
     took = f"{cost['mean']:.1f} ms of processor time (p99 {cost['p99']:.1f}, largest {cost['max']:.1f})"
-    said = f"One picture took {took} and {size['mean']} KiB (largest {size['max']})."
+    said = (
+        f"One picture a second took {took}: {cost['mean'] / 10:.1f} % of a core. It has {size['mean']} KiB (largest "
+        f"{size['max']}). The machine's load was {found['machine']['load_before']:.0f} when it began, and "
+        f"{found['requests_a_second']:.0f} answers a second came; shares are for 100."
+    )
     return f"{table(heads, rows)}\n\n{said}"
 
 

@@ -4,9 +4,9 @@ python -m benchmarks.ui_cost --out benchmarks/results/ui_cost.json     (in the r
 
 About 100 requests a second for 32 tokens each, not streamed, 32 in flight and 60 that wait, each with a forecast of its
 own. Streams would cost the gateway more, and the page no more: what is small is seen better beside little.
-Counted is the processor time of the gateway's process, to the nanosecond, for each answer, as if there were 100 a
-second: a machine that does other work as well may give fewer. Each arm takes its turn in every repetition, and
-differences are those within a repetition.
+Counted is the processor time of the gateway's process, to the nanosecond. Each arm takes its turn in every repetition,
+and differences are those within a repetition, from what the gateway without the page would take at the same rate: a
+machine that does other work as well may give fewer than 100 answers.
 """
 
 from __future__ import annotations
@@ -38,8 +38,6 @@ WAITING: Final = 60
 STEP_MS: Final = 10.0
 LENGTHS: Final = tuple(range(16, 49))
 WARM: Final = 2.0
-RATE: Final = 100.0
-"""Answers a second, about: what 32 places give in steps of 10 ms."""
 Seen = list[tuple[float, int]]
 ARMS: Final = {"off": ("off", 0), "on, nobody looks": ("on", 0), "on, one viewer": ("on", 1)}
 """Which gateway, and how many look."""
@@ -71,7 +69,7 @@ async def look(url: str, seen: Seen) -> None:
 
 
 async def turn(process: stand.Process, viewers: int, seconds: float, seen: Seen) -> tuple[float, float]:
-    """One arm's turn: the share of a core that the gateway takes at 100 answers a second, and how many there were."""
+    """One arm's turn: the share of a core that the gateway takes, and answers a second."""
     loading = asyncio.create_task(closed(asked(process.url), SLOTS + WAITING, WARM, seconds))
     looking = [asyncio.create_task(look(process.url, seen if i == 0 else [])) for i in range(viewers)]
     await asyncio.sleep(WARM)
@@ -83,8 +81,7 @@ async def turn(process: stand.Process, viewers: int, seconds: float, seen: Seen)
     for one in looking:
         one.cancel()
     await asyncio.gather(*looking, return_exceptions=True)
-    rate = answers / took
-    return share * RATE / rate, rate
+    return share, answers / took
 
 
 def difference(arm: Sequence[float], base: Sequence[float]) -> dict[str, float]:
@@ -121,6 +118,12 @@ def measure(repetitions: int, seconds: float) -> dict[str, Any]:
                 shares[name].append(share)
                 rates[name].append(rate)
                 print(f"{repetition + 1} of {repetitions}: {name}: {100 * share:.2f} % of a core", flush=True)
+
+    def expected(name: str) -> list[float]:
+        """What the gateway without the page would have taken at this arm's rates."""
+        pairs = zip(shares["off"], rates["off"], rates[name], strict=True)
+        return [share * rate / base for share, base, rate in pairs]
+
     return {
         "command": "python -m benchmarks.ui_cost --out benchmarks/results/ui_cost.json",
         "seed": None,
@@ -131,7 +134,7 @@ def measure(repetitions: int, seconds: float) -> dict[str, Any]:
         "requests_a_second": round(statistics.mean(rate for many in rates.values() for rate in many), 1),
         "waiting": WAITING,
         "percent_of_a_core": {name: spread([100 * share for share in many]) for name, many in shares.items()},
-        "more_than_off": {name: difference(many, shares["off"]) for name, many in shares.items() if name != "off"},
+        "more_than_off": {name: difference(many, expected(name)) for name, many in shares.items() if name != "off"},
         "picture_ms": spread([cost for cost, _ in seen[1:]]),
         "picture_bytes": spread([size for _, size in seen]),
         "each": {name: [round(100 * share, 3) for share in many] for name, many in shares.items()},

@@ -150,7 +150,7 @@ def ui_cost(_up: str) -> str:
     said = (
         f"One picture a second took {took}: {cost['mean'] / 10:.1f} % of a core. It has {size['mean']} KiB (largest "
         f"{size['max']}). The machine's load was {found['machine']['load_before']:.0f} when it began, and "
-        f"{found['requests_a_second']:.0f} answers a second came; shares are for 100."
+        f"{found['requests_a_second']:.0f} answers a second came."
     )
     return f"{table(heads, rows)}\n\n{said}"
 

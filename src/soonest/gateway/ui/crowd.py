@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from soonest.gateway.life import Life
     from soonest.gateway.ui.waits import Wait
 
-MOST_IN_LINE: Final = 32
+MOST_IN_LINE: Final = 20
 """Of those that wait, as many are shown: to find out who comes next is what costs most."""
 
 

@@ -5,9 +5,11 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 WIDE, NARROW = (1280, 900), (390, 844)
+PATIENCE_MS = 60_000  # a machine that does other work as well is slow
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")  # not longer: while it is there, an event loop runs in this thread
@@ -17,7 +19,7 @@ def chromium():
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no chromium: install Debian's package chromium")
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = play.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -34,7 +36,7 @@ def tab(chromium):
         width, height = size
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.errors, page.asked, page.down = [], [], False
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.on("request", lambda request: page.asked.append(request.url))

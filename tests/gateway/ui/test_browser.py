@@ -2,7 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -149,26 +149,24 @@ def test_a_request_is_opened_by_the_keyboard_and_followed_to_its_end(tab):
 
 
 def test_it_survives_the_gateway_s_restart_and_says_so(tab):
-    with fake_engine() as fake:
+    with fake_engine() as fake, ExitStack() as stack:
         with running(fake.url, ui=True) as gateway:
             asked(gateway, chat(1), **named("before", "alice"))
-            url, port = gateway.url, int(gateway.url.rpartition(":")[2])
-            opened = tab(url)
-            page = opened.__enter__()
+            page = stack.enter_context(tab(gateway.url))
             expect(row(page, "before")).to_contain_text("finished")
             page.get_by_role("button", name="before", exact=True).click()
-            page.down = True
+            expect(page.get_by_role("dialog")).to_contain_text("Request before")
+            page.down, port = True, int(gateway.url.rpartition(":")[2])
         expect(page.locator("#status")).to_have_text(re.compile("^(The gateway stops|No connection)"))
         page.wait_for_timeout(1500)
-        with running(fake.url, ui=True, port=port) as gateway:
-            asked(gateway, chat(1), **named("after", "alice"))
-            expect(page.locator("#status")).to_have_text("Live")
-            expect(page.locator("#note")).to_contain_text("The gateway was started anew at")
-            expect(page.get_by_role("dialog")).to_contain_text("does not know this request any more")
-            page.keyboard.press("Escape")
-            expect(row(page, "after")).to_contain_text("finished")
-            expect(row(page, "before")).to_have_count(0)
-            opened.__exit__(None, None, None)
+        gateway = stack.enter_context(running(fake.url, ui=True, port=port))
+        asked(gateway, chat(1), **named("after", "alice"))
+        expect(page.locator("#status")).to_have_text("Live")
+        expect(page.locator("#note")).to_contain_text("The gateway was started anew at")
+        expect(page.get_by_role("dialog")).to_contain_text("does not know this request any more")
+        page.keyboard.press("Escape")
+        expect(row(page, "after")).to_contain_text("finished")
+        expect(row(page, "before")).to_have_count(0)
 
 
 def test_a_hidden_tab_does_not_look(tab):

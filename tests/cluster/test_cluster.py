@@ -120,6 +120,12 @@ def test_a_second_cluster_in_one_process_is_refused(cluster):
         pass
 
 
+def _listening(process):
+    with suppress(psutil.NoSuchProcess):  # it has ended, or just not been waited for
+        return [c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
+    return []
+
+
 def test_ctrl_c_leaves_no_process_and_no_file_and_only_this_machine_could_listen(tmp_path):
     words = ["sim", "-n", "200", "-r", "2000", "-p", "fcfs,shortest", "--csv", tmp_path / "runs.csv", "--ray"]
     command = subprocess.Popen(
@@ -127,9 +133,7 @@ def test_ctrl_c_leaves_no_process_and_no_file_and_only_this_machine_could_listen
     )
     try:
         children = _started(command)
-        listening = [
-            c.laddr.ip for child in children for c in child.net_connections() if c.status == psutil.CONN_LISTEN
-        ]
+        listening = [address for child in children for address in _listening(child)]
         told = " ".join(word for child in children for word in child.cmdline())
         folder = Path(re.search(r"\S*/soonest-ray-\w+", told)[0].rpartition("=")[2])
         assert folder.is_dir()

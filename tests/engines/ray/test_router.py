@@ -106,7 +106,7 @@ def settled(handle):
 def test_short_requests_go_where_the_long_one_is_not(deployed):
     handle = deployed(2)
     for _ in range(3):
-        long = handle.remote(body("long", 1.5, 1000))
+        long = handle.remote(body("long", 3.0, 1000))
         time.sleep(0.2)
         short = [handle.remote(body(f"short{i}", 0.5, 10)) for i in range(8)]
         there = {answer.result(timeout_s=WAIT)[0] for answer in short}
@@ -117,7 +117,7 @@ def test_short_requests_go_where_the_long_one_is_not(deployed):
 
 def test_requests_that_come_at_once_are_spread_by_their_tokens(deployed):
     handle = deployed(4)
-    answers = [handle.remote(body(str(i), 0.5, 400 if i == 0 else 100)) for i in range(13)]
+    answers = [handle.remote(body(str(i), 4.0, 400 if i == 0 else 100)) for i in range(13)]
     counts = {}
     for answer in answers[1:]:
         pid, _ = answer.result(timeout_s=WAIT)
@@ -186,7 +186,7 @@ def test_with_a_replica_killed_under_load_every_request_is_answered_once_or_told
         os.kill(victim, signal.SIGKILL)
         found = [answer.result() for answer in answers]
     told = [answer for answer in found if isinstance(answer, Exception)]
-    assert 0 < len(told) < 20
+    assert 0 < len(told) < 60
     assert {type(error).__name__ for error in told} <= {"ActorDiedError", "RayTaskError", "RayServeException"}
     begun = [line.split()[0] for line in handle.begun.read_text().splitlines()]
     assert len(begun) == len(set(begun))  # none was begun twice
@@ -221,7 +221,7 @@ def test_a_prompt_whose_beginning_was_seen_goes_there_again_unless_that_is_busy(
     for name in 5 * "abc":
         settled(handle)
         assert ask(prompts[name] + "more").result(timeout_s=WAIT)[0] == homes[name]
-    long = ask(prompts["a"], 1.5, 1000)
+    long = ask(prompts["a"], 4.0, 1000)
     time.sleep(0.3)
     assert ask(prompts["a"]).result(timeout_s=WAIT)[0] != homes["a"]
     assert long.result(timeout_s=WAIT)[0] == homes["a"]

@@ -171,7 +171,7 @@ def test_without_keys_anybody_may_look():
             assert viewer.answer.headers["content-type"] == "text/event-stream; charset=utf-8"
             assert viewer.answer.headers["cache-control"] == "no-store"
             first, second = viewer.picture(), viewer.picture()
-            assert 0.5 < second["at"] - first["at"] < 5
+            assert second["at"] - first["at"] > 0.5
 
 
 def test_no_prompt_and_no_answer_is_ever_in_it():
@@ -226,12 +226,26 @@ def test_all_viewers_see_the_same_picture_and_nothing_is_drawn_for_nobody(monkey
         with looking(gateway.url) as one:
             one.picture()
             with looking(gateway.url) as other:
-                assert other.event() is not None
-                assert one.event() == other.event()
+                seen, known = {one.event()}, set()
+                until(lambda: known.add(other.event()) or known & seen or seen.add(one.event()))
                 assert live.stream.viewers == 2
         until(lambda: live.stream.viewers == 0)
         until(lambda: live.stream._task is None)
-        assert len(drawn) <= 4
+        before = len(drawn)
+        time.sleep(1.5)
+        assert len(drawn) == before
+
+
+def test_a_key_that_is_taken_away_sees_nothing_more():
+    others = Access([Key("customer", hashlib.sha256(MAY_NOT.encode()).digest(), "customer")])
+    with (
+        fake_engine() as fake,
+        running(fake.url, ui=True, parts={"access": keys()}) as gateway,
+        looking(gateway.url, MAY) as viewer,
+    ):
+        viewer.picture()
+        gateway.gateway.access = others
+        until(lambda: viewer.event() == ("", b""))
 
 
 def test_a_picture_that_is_dear_is_made_less_often(monkeypatch):

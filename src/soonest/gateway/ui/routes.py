@@ -17,6 +17,8 @@ from soonest.gateway.ui import rows
 from soonest.gateway.wire import failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
@@ -46,12 +48,12 @@ NEVER_KEPT: Final = HEADERS | {"cache-control": "no-store", "x-accel-buffering":
 class Following(StreamingResponse):
     """Server-sent events for one viewer."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, may: Callable[[], bool]) -> None:
         self._stream = stream
-        super().__init__(stream.follow(), headers=NEVER_KEPT, media_type="text/event-stream")
+        super().__init__(stream.follow(may), headers=NEVER_KEPT, media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Until the viewer leaves, or the gateway ends."""
+        """Until the viewer leaves or may look no more, or the gateway ends."""
         with self._stream.looking():
             await super().__call__(scope, receive, send)
 
@@ -98,7 +100,7 @@ class Pages:
             return Response(headers=NEVER_KEPT, media_type="text/event-stream")
         if self._live.stream.full:
             return _failed(failure(503, "as many look at the live page as may", retry_after=5))
-        return Following(self._live.stream)
+        return Following(self._live.stream, lambda: self._barred(request) is None)
 
     async def _request(self, request: Request) -> Response:
         if (problem := self._barred(request)) is not None:

@@ -13,7 +13,7 @@ import orjson
 from soonest.gateway.ui.picture import picture
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from soonest.gateway.gateway import Gateway
     from soonest.gateway.ui.live import Live
@@ -60,14 +60,16 @@ class Stream:
         finally:
             self.viewers -= 1
 
-    async def follow(self) -> AsyncIterator[bytes]:
-        """Events, from now on until the gateway ends; whoever follows must be `looking`."""
+    async def follow(self, may: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """Events, from now on until the gateway ends or the viewer may look no more; who follows must be `looking`."""
         if self._task is None and not self._ended:
             self._task = asyncio.create_task(self._draw())
         elif self._event:
             yield self._event  # what the others see now
         while not self._ended and self._task is not None:
             await self._news.wait()
+            if not may():
+                return
             yield self._event
 
     async def _draw(self) -> None:

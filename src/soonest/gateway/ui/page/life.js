@@ -30,12 +30,13 @@ export async function look(secret) {
   let said = null;
   try {
     const answer = await fetch(`requests/${encodeURIComponent(asked)}`, { headers: headers(secret), cache: "no-store" });
+    if (!answer.ok && answer.status !== 404) return; // the stream says what is wrong
     said = answer.ok ? await answer.json() : null;
-    if (!said) ended = true;
   } catch {
-    return; // the stream says what is wrong
+    return; // as above
   }
   if (asked !== key) return;
+  if (!said) ended = true;
   if (!dialog.open) dialog.showModal();
   if (said) ended = over(said.state);
   if (said) show(said);

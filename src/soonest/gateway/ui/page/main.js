@@ -76,13 +76,15 @@ function look() {
 
 at("door").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(KEPT, at("key").value.trim());
+  const given = at("key").value.trim();
+  if (!/^[\x21-\x7e]+$/.test(given)) return door("A key has no blanks and no letters beyond ASCII.");
+  sessionStorage.setItem(KEPT, given);
   at("key").value = "";
   look();
 });
 at("forget").addEventListener("click", () => {
   sessionStorage.removeItem(KEPT);
-  stream.stop();
+  stream.forget();
   picture = null;
   door("");
 });

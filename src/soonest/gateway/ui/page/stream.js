@@ -20,6 +20,11 @@ export class Stream {
     if (!document.hidden) this.#run((this.#abort = new AbortController()));
   }
 
+  forget() {
+    this.key = undefined;
+    this.stop();
+  }
+
   stop() {
     this.#abort?.abort();
     this.#abort = null;
@@ -46,7 +51,10 @@ export class Stream {
           this.told.refused(problem.error.message);
           return;
         }
-        if (answer.ok) await this.#read(answer.body.getReader(), () => (failures = -1));
+        if (answer.ok) {
+          const reader = answer.body.getReader();
+          await this.#read(reader, () => (failures = -1)).finally(() => reader.cancel().catch(() => {}));
+        }
       } catch {
         // whatever broke it, what follows is the same
       }
@@ -76,7 +84,11 @@ export class Stream {
     if (kind === "goodbye") this.told.stopping();
     if (kind === "picture") {
       well();
-      this.told.picture(JSON.parse(data));
+      try {
+        this.told.picture(JSON.parse(data));
+      } catch (problem) {
+        console.error(problem); // a fault of the page is no reason to ask again
+      }
     }
     return kind !== "goodbye";
   }

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
+
+from soonest.core import SoonestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -32,6 +35,11 @@ def pooled(work: Callable[[Task], Found], tasks: Sequence[Task], workers: int) -
         pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _begin, (ending,))
         try:
             yield from pool.map(work, tasks, chunksize=max(1, len(tasks) // (workers * CHUNKS)))
+        except BrokenProcessPool as error:
+            alive.close()
+            raise SoonestError(
+                "a process that shared the work was ended from outside, perhaps for want of memory: try fewer --workers"
+            ) from error
         except BaseException:
             alive.close()
             raise

@@ -21,13 +21,14 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
     """`request_router_class="soonest.engines.ray.prefix.PrefixRouter"`: as `Router`, with Ray's tree of prompts.
 
     A replica that was sent a prompt with the same beginning comes first, unless its expected work is over twice the
-    least. Which replica was sent what, and when that is forgotten, is Ray's `PrefixCacheAffinityRouter`.
+    least. Which replica was sent what, and when that is forgotten, is Ray's `PrefixCacheAffinityRouter`; without
+    `do_eviction`, which is on here unless given, that would be never.
     """
 
     def initialize_state(self, predictor: str | None = None, forecast_budget: float = 0.05, **prefixes: Any) -> None:
         """From `request_router_kwargs`: as `Router`, and `prefixes` as Ray's router takes them."""
         Router.initialize_state(self, predictor, forecast_budget)
-        PrefixCacheAffinityRouter.initialize_state(self, **prefixes)
+        PrefixCacheAffinityRouter.initialize_state(self, **{"do_eviction": True, **prefixes})
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None

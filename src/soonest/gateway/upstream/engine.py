@@ -78,7 +78,10 @@ class Engine:
         breaker = self.breaker
         if breaker.open:
             if breaker.wait(self._clock()) <= 0:
-                breaker.probed(self._clock(), well=await self.probe())
+                well = await self.probe()
+                breaker.probed(self._clock(), well=well)
+                if well:  # what it is decides how much it is sent
+                    await self.detect()
             return None
         await self.detect()
         state = await self.state()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from soonest.studies.map.pages import sections
 from soonest.studies.map.runs import run
 from soonest.studies.map.widths import run_widths
-from soonest.studies.reproduction import Stopwatch
+from soonest.studies.reproduction import Stopwatch, check_extras
 
 if TYPE_CHECKING:
     from soonest.report.study import Study
@@ -20,8 +20,9 @@ def reproduce(settings: Settings, progress: Progress) -> Study:
     """One sweep over load, burstiness, slots, memory, length variance and forecast quality; needs no data.
 
     Raises:
-        SimulationError: the compiled kernel is not installed (extra `fast`).
+        SoonestError: the extra `fast` is not installed.
     """
+    check_extras("fast")
     watch = Stopwatch()
     return watch.study(
         "map", "When it helps", settings, sections(run(settings, progress), run_widths(settings, progress))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from soonest.core import Forecast, Prompt
@@ -50,14 +50,26 @@ def read(
     more: Sequence[Examples] = (),
 ) -> Examples:
     """The examples of all files, and `more`; what was guessed and what was found is told on stderr."""
-    from soonest.data.examples import Examples, guess_columns, read_examples
+    from soonest.data.examples import read_examples
+
+    return read_by(lambda path, given: read_examples(path, given, model, limit, cut), files, columns, more)
+
+
+def read_by(
+    reader: Callable[[Path, Mapping[str, str]], Examples],
+    files: Sequence[Path],
+    columns: Sequence[str],
+    more: Sequence[Examples],
+) -> Examples:
+    """As `read`, each file by a reader that is given the columns, too."""
+    from soonest.data.examples import Examples, guess_columns
 
     given = given_columns(columns)
     parts = list(more)
     for path in files:
         say(f"{path}: {guess_columns(path, given)}")
-        part = read_examples(path, given, model, limit, cut)
-        say_found(str(path), part)
+        part = reader(path, given)
+        _say_found(str(path), part)
         parts.append(part)
     return Examples.joined(parts)
 
@@ -68,11 +80,11 @@ def read_told(url: str, model: str | None, limit: int | None) -> Examples:
     from soonest.data.journal.place import shown
 
     part = examples_of(read_journal(url, last=limit), model)
-    say_found(shown(url), part)
+    _say_found(shown(url), part)
     return part
 
 
-def say_found(name: str, part: Examples) -> None:
+def _say_found(name: str, part: Examples) -> None:
     """What a source held, on stderr."""
     left = f", {part.left_out:,} calls without an answer left out" if part.left_out else ""
     cuts = f", {part.censored.sum():,} of them cut" if part.censored.any() else ""

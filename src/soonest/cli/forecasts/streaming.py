@@ -6,10 +6,10 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from soonest.cli.forecasts.measuring import given_columns, say, say_found
+from soonest.cli.forecasts.measuring import given_columns, read_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rich.progress import Progress, TaskID
@@ -54,19 +54,16 @@ def read(
 
     from soonest.cluster.kept import Kept
     from soonest.cluster.reading import read_seen
-    from soonest.data.examples import Examples, guess_columns
 
-    given = given_columns(columns)
-    parts = list(more)
     shown = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with closing(Kept(folder)) as kept:
-        for path in files:
-            say(f"{path}: {guess_columns(path, given)}")
+
+        def seen(path: Path, given: Mapping[str, str]) -> Examples:
             with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
                 tell = partial(_tell, progress, progress.add_task("reading", total=None))
-                parts.append(read_seen(path.absolute(), given, model, limit, cut, kept, tell))
-            say_found(str(path), parts[-1])
-    return Examples.joined(parts)
+                return read_seen(path.absolute(), given, model, limit, cut, kept, tell)
+
+        return read_by(seen, files, columns, more)
 
 
 def _tell(progress: Progress, task: TaskID, calls: int) -> None:

@@ -5,6 +5,10 @@ four slots and the policy `shortest`. Every request brings the shipped forecast 
 replica is the same and only the choice of the replica differs. A closed loop measures what four replicas sustain; then
 both serve the same questions at the same times (gamma arrivals), one after the other; which is first alternates.
 
+The shipped model is so small that four replicas would take all of two cores, and so their speed, from each other. With
+`--step-ms` each batch takes at least so long, as a larger model's would on a device of its own: replicas are apart.
+Both cases are measured.
+
 At last a replica of ours is killed under load: how many requests were answered, told of a failure, begun twice or lost.
 """
 
@@ -20,11 +24,12 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 
-from soonest.bench.printing import machine, versions
+from soonest.bench.printing import machine
 from soonest.cluster import joined
 from soonest.core import Forecast, Prompt
 from soonest.data import gamma
@@ -32,6 +37,7 @@ from soonest.engines import tiny
 from soonest.engines.tiny.fresh import fresh
 from soonest.predict import Predictor
 from soonest.report import interval, paired_gain, write_json
+from soonest.report.study import origin
 
 REPLICAS, SLOTS, MEMORY, LIMIT = 4, 4, 8192, 512
 BURSTINESS: Final = 0.5
@@ -45,7 +51,7 @@ WAIT: Final = 120.0
 class Worker:
     """A replica: one embedded engine, which notes in a file what it begins."""
 
-    def __init__(self, begun: str) -> None:
+    def __init__(self, begun: str, step: float) -> None:
         import torch  # noqa: PLC0415 - in a replica alone
 
         from soonest.engines.embedded import Engine, Settings, load  # noqa: PLC0415
@@ -54,6 +60,8 @@ class Worker:
         torch.set_num_threads(1)
         self.begun = Path(begun)
         self.model = load(str(tiny.path()), device="cpu")
+        if step > 0:
+            paced(self.model.network, step)
         self.engine = Engine(self.model, policy("shortest"), Settings(slots=SLOTS, memory=MEMORY))
         self.engine.start()
 
@@ -70,6 +78,18 @@ class Worker:
         job = Job(body["id"], list(ids), LIMIT, Sampling(temperature=0.0), self.model.ends, hint)
         async with self.engine.submit(job) as tokens:
             return os.getpid(), sum([len(some) async for some in tokens])
+
+
+def paced(network: Any, step: float) -> None:
+    """Let each batch take at least `step` seconds, most of them asleep."""
+    ends = 0.0
+
+    def begins(*_: object) -> None:
+        nonlocal ends
+        ends = time.monotonic() + step
+
+    network.register_forward_pre_hook(begins)
+    network.register_forward_hook(lambda *_: time.sleep(max(0.0, ends - time.monotonic())))
 
 
 @dataclass
@@ -109,16 +129,19 @@ class Asker:
         return list(await asyncio.gather(*map(one, bodies, times.tolist())))
 
     async def sustained(self, handle: Any, count: int) -> float:
-        """Requests a second with all slots busy."""
-        waiting = iter(self.bodies(count, 1))
-        start = time.monotonic()
+        """Requests a second with all slots busy: those that ended before the last one began."""
+        waiting, ended, start = iter(self.bodies(count, 1)), 0, time.monotonic()
+        rate = 0.0
 
         async def worker() -> None:
+            nonlocal ended, rate
             for body in waiting:
                 await _answered(handle, body)
+                ended += 1
+            rate = rate or ended / (time.monotonic() - start)
 
         await asyncio.gather(*(worker() for _ in range(2 * REPLICAS * SLOTS)))
-        return count / (time.monotonic() - start)
+        return rate
 
 
 async def _answered(handle: Any, body: dict[str, Any]) -> tuple[int, int]:
@@ -138,7 +161,7 @@ async def compared(
     found: dict[str, list[dict[str, float]]] = {name: [] for name in handles}
     for repetition in range(repetitions):
         times = gamma(requests, rate, BURSTINESS, repetition)
-        order = list(handles) if repetition % 2 == 0 else list(reversed(handles))
+        order = list(handles) if repetition % 2 == 0 else list(reversed(handles))  # each is first as often
         for name in order:
             jct = await asker.open_loop(handles[name], asker.bodies(requests, 100 + repetition), times)
             failed = [error for error in jct if isinstance(error, Exception)]
@@ -177,51 +200,59 @@ async def killed(handle: Any, asker: Asker, rate: float, requests: int) -> dict[
 
 def main() -> int:
     """Serve, compare, kill, and write down what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--load", type=float, default=0.8)
-    parser.add_argument("--requests", type=int, default=150)
-    parser.add_argument("--repetitions", type=int, default=8)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="write the JSON here")
+    parser.add_argument("--load", type=float, default=0.9, help="of what four replicas sustain")
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--repetitions", type=int, default=6)
+    parser.add_argument(
+        "--step-ms", type=float, nargs="*", default=[40.0, 0.0], help="a case each; 0: as fast as it can"
+    )
     given = parser.parse_args()
     warnings.simplefilter("ignore")
+    busy = os.getloadavg()[0]
+    cases, dead = [], {}
     from ray import serve  # noqa: PLC0415 - loads much
 
-    with joined(cores=1) as _:
-        begun = Path(os.environ.get("TMPDIR", "/tmp")) / f"soonest-begun-{os.getpid()}"  # noqa: S108 - a number a process
-        serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR"})
-        handles = {name: deployed(serve, name, begun) for name in ROUTERS}
-        asker = Asker(Predictor.from_pretrained(tiny.forecasts()), begun)
-
-        async def measured() -> dict[str, Any]:
-            for handle in handles.values():  # each engine has worked before the clock runs
-                await asker.sustained(handle, 60)
-            rate = given.load * await asker.sustained(handles["default"], 200)
-            print(f"{rate:.2f} requests/s", flush=True)
-            found = await compared(handles, asker, rate, given.requests, given.repetitions)
-            return {"rate": rate, **found, "killed": await killed(handles["soonest"], asker, rate, given.requests)}
-
-        found = asyncio.run(measured())
-        serve.shutdown()
-        begun.unlink()
+    with joined(cores=1) as _, TemporaryDirectory() as folder:
+        asker = Asker(Predictor.from_pretrained(tiny.forecasts()), Path(folder) / "begun")
+        for step in given.step_ms:
+            serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR"})
+            handles = {name: deployed(serve, name, asker.begun, step / 1000) for name in ROUTERS}
+            found, rate = asyncio.run(measured(handles, asker, given))
+            cases.append({"step_ms": step, "rate": rate, **found})
+            if step == given.step_ms[0]:
+                dead = asyncio.run(killed(handles["soonest"], asker, rate, given.requests))
+                print(dead, flush=True)
+            serve.shutdown()
     document = {
         "command": shlex.join(["python", "-m", "benchmarks.ray_serve", *sys.argv[1:]]),
-        "versions": versions(),
-        "machine": machine(),
-        "load_average": os.getloadavg(),
+        "seed": 100,
+        "versions": origin.versions(("soonest", "ray", "torch", "transformers", "numpy")),
+        "machine": machine() | {"load_before": round(busy, 2)},
         "replicas": REPLICAS,
         "slots": SLOTS,
         "load": given.load,
         "requests": given.requests,
         "repetitions": given.repetitions,
-        **found,
+        "cases": cases,
+        "killed": dead,
     }
     if given.out is not None:
         write_json(given.out, document)
-    print({key: document[key] for key in ("jct_s", "gain_of_soonest", "killed")})
     return 0
 
 
-def deployed(serve: Any, name: str, begun: Path) -> Any:
+async def measured(handles: dict[str, Any], asker: Asker, given: argparse.Namespace) -> tuple[dict[str, Any], float]:
+    """What the fleet sustains, and both routers at a share of it; with the rate, in requests a second."""
+    for handle in handles.values():  # each engine has worked before the clock runs
+        await asker.sustained(handle, 60)
+    rate = given.load * await asker.sustained(handles["default"], 400)
+    print(f"{rate:.2f} requests/s", flush=True)
+    return await compared(handles, asker, rate, given.requests, given.repetitions), rate
+
+
+def deployed(serve: Any, name: str, begun: Path, step: float) -> Any:
     """An application with this router, and a handle to it."""
     made = serve.deployment(
         Worker,
@@ -230,7 +261,7 @@ def deployed(serve: Any, name: str, begun: Path) -> Any:
         request_router_config=ROUTERS[name],
         ray_actor_options={"num_cpus": 0},
     )
-    return serve.run(made.bind(str(begun)), name=name, route_prefix=None)
+    return serve.run(made.bind(str(begun), step), name=name, route_prefix=None)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ import asyncio
 import json
 import math
 import os
-import platform
+import shlex
 import statistics
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,7 @@ import aiohttp
 from benchmarks.overhead import stand
 from benchmarks.overhead.load import Target, closed, run
 
-from soonest.bench.printing import machine
+from soonest.bench.printing import machine, versions
 from soonest.report import write_json
 from soonest.report.compare import interval
 
@@ -125,9 +126,8 @@ def measure(repetitions: int, seconds: float) -> dict[str, Any]:
         return [share * rate / base for share, base, rate in pairs]
 
     return {
-        "command": "python -m benchmarks.ui_cost --out benchmarks/results/ui_cost.json",
-        "seed": None,
-        "versions": {"python": platform.python_version()},
+        "command": shlex.join(["python", "-m", "benchmarks.ui_cost", *sys.argv[1:]]),
+        "versions": versions(),
         "machine": machine() | {"load_before": round(busy, 2)},
         "repetitions": repetitions,
         "seconds": seconds,

@@ -50,7 +50,7 @@ class Cluster:
         Raises:
             SoonestError: the same piece was lost over and over.
         """
-        ray = _ray()
+        ray = installed()
         size = max(1, len(tasks) // (self.cores * CHUNKS))
         given = ray.put(pickle.dumps(work))
         run = ray.remote(num_cpus=1, max_retries=RETRIES)(_run)
@@ -74,7 +74,7 @@ def joined(address: str = LOCAL, cores: int | None = None) -> Iterator[Cluster]:
     Raises:
         SoonestError: Ray is not installed, there is no cluster at the address, or this soonest is not on it.
     """
-    ray = _ray()
+    ray = installed()
     if ray.is_initialized():
         raise SoonestError("this process is part of a Ray cluster already: leave that first, with ray.shutdown()")
     with TemporaryDirectory(prefix="soonest-ray-", dir=_near(), ignore_cleanup_errors=True) as folder:
@@ -176,7 +176,12 @@ def _line(error: BaseException) -> str:
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
-def _ray() -> Any:
+def installed() -> Any:
+    """The module `ray`.
+
+    Raises:
+        SoonestError: Ray is not installed.
+    """
     try:
         import ray  # noqa: PLC0415 - only where a cluster is asked for
         import ray.exceptions  # noqa: PLC0415

@@ -141,3 +141,13 @@ def test_a_new_replica_begins_empty_and_at_the_fleet_s_pace():
     ledger.keep("abc")
     assert ledger.outstanding("c") == 0
     assert ledger.slowness("c") == pytest.approx(1)
+
+
+def test_a_request_that_is_booked_already_counts_once():
+    ledger = Ledger("ab")
+    before = ledger.book("1", "a", 100, 0)
+    ledger.book("2", "b", 30, 0)
+    assert [ledger.work(replica, 100, before=before) for replica in "ab"] == [100, 130]
+    assert [ledger.work(replica, 100) for replica in "ab"] == [200, 130]
+    ledger.cancel(before)
+    assert ledger.work("a", 100, before=before) == 100

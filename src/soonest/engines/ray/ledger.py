@@ -148,6 +148,12 @@ class Ledger:
         found = (own.seconds + prior * fleet) / (own.taken + prior) / fleet
         return min(max(found, 1 / SLOWEST), SLOWEST)
 
-    def work(self, replica: Hashable, tokens: float, ongoing: int | None = None) -> float:
-        """What a request of so many tokens would find before it and bring along, in tokens of the fleet's pace."""
-        return (self.outstanding(replica, ongoing) + tokens) * self.slowness(replica)
+    def work(
+        self, replica: Hashable, tokens: float, ongoing: int | None = None, before: Booking | None = None
+    ) -> float:
+        """What a request of so many tokens would find before it and bring along, in tokens of the fleet's pace.
+
+        `before` is its booking, if it has one already: at that replica it counts once.
+        """
+        there = before is not None and before.replica == replica and self.holds(before)
+        return (self.outstanding(replica, ongoing) + (0.0 if there else tokens)) * self.slowness(replica)

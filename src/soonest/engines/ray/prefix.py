@@ -40,19 +40,18 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
         text = self._extract_text_from_request(pending_request)
         if not text:
             return ranked
-        tokens = self._booked[pending_request.future].tokens  # which stand at the first, and are left out of its work
+        booked = self._booked[pending_request.future]
         by_name = {replica.replica_id.to_full_id_str(): replica for (replica,) in ranked}
         matched, names = await self._tree_actor.prefix_match.remote(text, list(by_name))
         having = [by_name[name] for name in names or () if name in by_name]
         if not having or len(matched) < self._match_rate_threshold * len(text):
             return ranked
         (first,), *_ = ranked
-        work = {replica.replica_id: self.work(replica.replica_id, tokens) for (replica,) in ranked}
-        work[first.replica_id] = self.work(first.replica_id, 0.0)
+        work = {replica.replica_id: self.work(replica.replica_id, booked.tokens, booked) for (replica,) in ranked}
         best = min(having, key=lambda replica: work[replica.replica_id])
         if best is first or work[best.replica_id] > WORTH * work[first.replica_id]:
             return ranked
-        self._book(pending_request, best.replica_id, tokens)
+        self._book(pending_request, best.replica_id, booked.tokens)
         return [[best], *(rank for rank in ranked if rank != [best])]
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:

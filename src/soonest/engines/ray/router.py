@@ -59,19 +59,17 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
         tokens = await self._tokens(pending_request) if before is None else before.tokens  # Ray asks again
         near = self._near(candidate_replicas, pending_request)
         drawn = random.sample(near, len(near) if len(near) <= ALL else DRAWN)  # in random order, which settles ties
-        ranked = sorted(drawn, key=lambda replica: self._found(replica.replica_id, tokens, before))
+        ranked = sorted(drawn, key=lambda replica: self.work(replica.replica_id, tokens, before))
         if ranked and pending_request is not None:
             self._book(pending_request, ranked[0].replica_id, tokens)
         return [[replica] for replica in ranked]
 
-    def work(self, replica: ReplicaID, tokens: float) -> float:
-        """What a request of so many tokens would find there and bring along, as far as this router knows."""
-        return self.ledger.work(replica, tokens, self.replica_queue_len_cache.get(replica))
+    def work(self, replica: ReplicaID, tokens: float, before: Booking | None = None) -> float:
+        """What a request of so many tokens would find there and bring along, as far as this router knows.
 
-    def _found(self, replica: ReplicaID, tokens: float, before: Booking | None) -> float:
-        """The same, for one that may stand there already: then it counts once."""
-        there = before is not None and before.replica == replica and self.ledger.holds(before)
-        return self.work(replica, 0.0 if there else tokens)
+        `before` is where it is booked already, if it is: there it counts once.
+        """
+        return self.ledger.work(replica, tokens, self.replica_queue_len_cache.get(replica), before)
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Some were added or lost."""

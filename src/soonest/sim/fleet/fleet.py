@@ -10,7 +10,7 @@ import numpy as np
 
 from soonest.core import SimulationError
 from soonest.sim.draws import ROUTE, draw
-from soonest.sim.fleet.replica import Replica
+from soonest.sim.fleet.replica import Left, Replica
 from soonest.sim.fleet.routers import ROUTERS, Ask, Router, prefix_affinity
 from soonest.sim.host.loop import LATEST, asked
 from soonest.sim.host.tally import Tally
@@ -18,7 +18,7 @@ from soonest.sim.host.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from soonest.core import Policy
+    from soonest.core import Forecast, Policy
     from soonest.sim.live import Forecaster
     from soonest.sim.options import Options
     from soonest.sim.result import Result
@@ -55,8 +55,9 @@ class Fleet:
         self.router = ROUTERS[options.router or ""]
         check_router(self.router, workload)
         self.tally = Tally(workload, options.rules, forecaster)
+        known: dict[Forecast, Left] = {}
         self.replicas = [
-            Replica(workload, policy, replace(options.pooled, engines=1, speeds=(speed,)), self.tally)
+            Replica(workload, policy, replace(options.pooled, engines=1, speeds=(speed,)), self.tally, known)
             for speed in options.each_speed
         ]
         self._arrivals = workload.arrival_ps.tolist()

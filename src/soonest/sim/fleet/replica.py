@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from soonest.sim.host import Host
@@ -38,17 +37,17 @@ class Left:
         return self._after[generated]
 
 
-@lru_cache(maxsize=1 << 14)
-def left(forecast: Forecast) -> Left:
-    """The one for all requests of which this is known."""
-    return Left(forecast, forecast.expected)
-
-
 class Replica(Host):
-    """A host of one engine that is sent requests, and what a router may know of it (`Seen`)."""
+    """A host of one engine that is sent requests, and what a router may know of it (`Seen`).
 
-    def __init__(self, workload: Workload, policy: Policy, options: Options, tally: Tally) -> None:
+    `known` is the fleet's: what is left by each forecast, for all requests of which the same is known.
+    """
+
+    def __init__(
+        self, workload: Workload, policy: Policy, options: Options, tally: Tally, known: dict[Forecast, Left]
+    ) -> None:
         super().__init__(workload, policy, options, tally=tally)
+        self._known = known
         self._sent: list[int] = []
         self._jobs, self._arrivals = self._sent, []
         self._told: dict[int, Request] = {}
@@ -61,13 +60,20 @@ class Replica(Host):
         self._sent.append(job)
         self._arrivals.append(now)
         self._told[job] = request
-        known, mean = request.forecast.known, self.tally.mean_tokens
-        self._left[job] = left(request.forecast) if known else Left(request.forecast, mean)
+        self._left[job] = self._left_of(request.forecast)
         self._held.update(prefix)
         self._behind = None
         engine = self.engines[0]
         if engine.running:
             engine.hear(now)
+
+    def _left_of(self, forecast: Forecast) -> Left:
+        mean = self.tally.mean_tokens
+        if not forecast.known:
+            return Left(forecast, mean)
+        if forecast not in self._known:
+            self._known[forecast] = Left(forecast, mean)
+        return self._known[forecast]
 
     def step(self, now: int) -> None:
         """All that happens at the next boundary."""

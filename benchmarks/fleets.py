@@ -13,6 +13,7 @@ says.
 
 - `rows`: routers, and one queue for all, by fleet size, load and order. In an uneven fleet the first of every four
   replicas (of two, one) runs at half speed. Of the largest fleet only what the page's headline needs.
+- `scarce`: what to count at each of four replicas that have 1, 4 or 8 slots, or 64 and 12,000 tokens of KV cache.
 - `gateways`: eight replicas behind one queue, or behind 2, 4 and 8 gateways with a queue each.
 - `prefixes`: prompts that begin with one of 64 system prompts of 1,536 tokens, the k-th of them used in proportion to
   1/k; each replica keeps 96 blocks of 256 tokens, which is 16 of them.
@@ -21,7 +22,8 @@ says.
 from __future__ import annotations
 
 import argparse
-import platform
+import shlex
+import sys
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -29,11 +31,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-import soonest
 from soonest.core import Rules
 from soonest.data import sample
 from soonest.report import interval, paired_gain, write_json
 from soonest.report.measures import jct, ttft
+from soonest.report.study import origin
 from soonest.sim import PRESETS, Options, simulate
 from soonest.studies import Scenario
 
@@ -42,18 +44,21 @@ if TYPE_CHECKING:
 
     from soonest.sim import Workload
 
-COMMAND: Final = "python -m benchmarks.fleets --out benchmarks/results/fleets.json"
 SIZES: Final = (1, 2, 4, 8, 16)
 UNEVEN, WHOLE = (2, 4), 8
 LOADS: Final = (0.7, 0.9, 1.2)
 ORDERS: Final = ("fcfs", "shortest", "response_ratio(shortest)")
-ROUTERS: Final = ("round_robin", "random", "least_requests", "power_of_two", "least_expected_tokens")
+LEAST: Final = ("least_requests", "least_expected_tokens", "least_requests_then_tokens")
+ROUTERS: Final = ("round_robin", "random", "power_of_two", *LEAST)
 ONE_QUEUE: Final = "one queue"
 GATEWAYS, GATEWAYS_BEFORE = (2, 4, 8), 8
 REQUESTS, SEED, SLOTS = 250, 0, 8
 FEWEST, MOST, ENOUGH = 4, 12, 32
 """Repetitions at least and at most, and repetitions times replicas in between."""
 SLOW: Final = 0.5
+SCARCE: Final = ((1, None), (4, None), (8, None), (64, 12_000))
+"""Slots of a replica and tokens of its KV cache, which has no limit where there is none."""
+SCARCE_BEFORE: Final = 4
 FAMILIES, SHARED, BLOCK, KEPT = 64, 6, 256, 96
 """System prompts, blocks of each, tokens a block, and blocks that a replica keeps."""
 
@@ -91,10 +96,11 @@ def speeds(replicas: int, *, uneven: bool) -> tuple[float, ...]:
     return tuple(SLOW if i % 4 == 0 else 1.0 for i in range(replicas)) if uneven else ()
 
 
-def scenario(replicas: int, each: tuple[float, ...] = ()) -> Scenario:
+def scenario(replicas: int, each: tuple[float, ...] = (), slots: int = SLOTS, memory: int | None = None) -> Scenario:
     """The requests, and the fleet with one queue for all."""
     repetitions = min(MOST, max(FEWEST, ENOUGH // replicas))
-    options = Options(Rules.vllm(SLOTS), PRESETS["h100-8b"], engines=replicas, speeds=each, seed=SEED)
+    rules = Rules.vllm(slots, blocks=None if memory is None else memory // 16)
+    options = Options(rules, PRESETS["h100-8b"], engines=replicas, speeds=each, seed=SEED)
     return Scenario(sample(), options, "poisson", REQUESTS * replicas, repetitions=repetitions, seed=SEED)
 
 
@@ -120,12 +126,12 @@ def told(scene: Scenario, rate: float) -> list[Workload]:
 def compared(
     scene: Scenario, ways: dict[str, Options], load: float, orders: tuple[str, ...] = ORDERS
 ) -> Iterator[dict[str, object]]:
-    """Every way to queue with every order, beside the first way with `fcfs`."""
+    """Every way to queue with every order, beside the first way with the first order."""
     first = next(iter(ways))
     work = told(scene, load * scene.saturation)
-    base = served(work, ways[first], "fcfs")
+    base = served(work, ways[first], orders[0])
     for (queueing, options), order in product(ways.items(), orders):
-        found = base if (queueing, order) == (first, "fcfs") else served(work, options, order)
+        found = base if (queueing, order) == (first, orders[0]) else served(work, options, order)
         yield {"load": load, "queueing": queueing, "order": order, **found.row(base)}
 
 
@@ -143,6 +149,16 @@ def rows(sizes: list[int]) -> Iterator[dict[str, object]]:
         for load in LOADS:
             for row in compared(scene, ways, load, ORDERS if replicas <= WHOLE else ORDERS[:2]):
                 yield {"replicas": replicas, "speeds": "uneven" if uneven else "equal", **row}
+
+
+def scarce() -> Iterator[dict[str, object]]:
+    """What to count at a replica, by what it has little of; beside Ray's default with the same order."""
+    for (slots, memory), uneven in product(SCARCE, (False, True)):
+        scene = scenario(SCARCE_BEFORE, speeds(SCARCE_BEFORE, uneven=uneven), slots, memory)
+        ways = {name: replace(scene.options, router=name) for name in ("power_of_two", *LEAST)}
+        for load, order in product(LOADS, ORDERS[:2]):
+            for row in compared(scene, ways, load, (order,)):
+                yield {"slots": slots, "memory": memory, "speeds": "uneven" if uneven else "equal", **row}
 
 
 def gateways() -> Iterator[dict[str, object]]:
@@ -184,12 +200,18 @@ def main() -> None:
     given = parser.parse_args()
     several = [size for size in given.sizes if size in {4, 8}]
     parts = {
+        "scarce": scarce(),
         "gateways": gateways(),
         "prefixes": prefixes(several),
         "rows": rows(given.sizes),
     }
-    versions = {"soonest": soonest.__version__, "python": platform.python_version(), "numpy": np.__version__}
-    made = {"command": COMMAND, "seed": SEED, "requests_a_replica": REQUESTS, "slots": SLOTS, "versions": versions}
+    made = {
+        "command": shlex.join(["python", "-m", "benchmarks.fleets", *sys.argv[1:]]),
+        "seed": SEED,
+        "requests_a_replica": REQUESTS,
+        "slots": SLOTS,
+        "versions": origin.versions(("soonest", "numpy", "numba")),
+    }
     found: dict[str, list[dict[str, object]]] = {}
     for part, each in parts.items():
         found[part] = []

@@ -9,7 +9,15 @@ import typer
 
 Backend = Literal["auto", "python", "kernel"]
 ArrivalProcess = Literal["replay", "poisson", "gamma", "fixed", "burst"]
-Router = Literal["round_robin", "random", "least_requests", "power_of_two", "least_expected_tokens", "prefix_affinity"]
+Router = Literal[
+    "round_robin",
+    "random",
+    "least_requests",
+    "power_of_two",
+    "least_expected_tokens",
+    "least_requests_then_tokens",
+    "prefix_affinity",
+]
 RulesPreset = Literal["vllm", "paper", "none", "dynamic", "continuous"]
 REQUESTS, ENGINE, POLICIES, RUNS, OUTPUT = "Requests", "Engine", "Policies", "Runs", "Output"
 
@@ -174,7 +182,8 @@ RouterName = Annotated[
     Router | None,
     option(
         "Give each engine a queue of its own, and send a request to one when it arrives: round_robin, random, "
-        "least_requests, power_of_two, least_expected_tokens or prefix_affinity; one queue for all unless set.",
+        "least_requests, power_of_two, least_expected_tokens, least_requests_then_tokens or prefix_affinity; one queue "
+        "for all unless set.",
         ENGINE,
         "--router",
     ),

@@ -4,12 +4,14 @@ import asyncio
 import itertools
 import os
 import signal
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
+import ray
 
 from soonest.cluster import joined
 from soonest.engines import tiny
@@ -97,34 +99,47 @@ def router_of(handle):
 def settled(handle):
     """The ledger, once nothing is outstanding."""
     ledger, until = router_of(handle).ledger, time.monotonic() + WAIT
-    while any(ledger.count(replica) for replica in ledger.replicas) and time.monotonic() < until:
+    while any(map(booked, itertools.repeat(ledger), ledger.replicas)) and time.monotonic() < until:
         time.sleep(0.05)
-    assert {ledger.outstanding(replica) for replica in ledger.replicas} == {0}
+    assert {booked(ledger, replica) for replica in ledger.replicas} == {0}
+    assert not router_of(handle)._choosing
     return ledger
 
 
-def test_short_requests_go_where_the_long_one_is_not(deployed):
+def booked(ledger, replica):
+    """Requests that the ledger counts there."""
+    return ledger.load(replica, time.monotonic()).requests
+
+
+def test_requests_go_where_the_fewest_are_and_of_equals_where_they_are_short(deployed):
     handle = deployed(2)
     for _ in range(3):
-        long = handle.remote(body("long", 3.0, 1000))
+        long = [handle.remote(body(f"long{i}", 3.0, tokens)) for i, tokens in enumerate((1000, 900))]
         time.sleep(0.2)
-        short = [handle.remote(body(f"short{i}", 0.5, 10)) for i in range(8)]
-        there = {answer.result(timeout_s=WAIT)[0] for answer in short}
-        assert len(there) == 1
-        assert long.result(timeout_s=WAIT)[0] not in there
+        short = handle.remote(body("short", 0.5, 10))  # two are alike in number
+        found = [answer.result(timeout_s=WAIT)[0] for answer in (*long, short)]
+        assert found[2] == found[1] != found[0]
+        settled(handle)
+
+
+def test_requests_that_come_at_once_are_spread_by_number_then_by_tokens(deployed):
+    handle = deployed(4)
+    answers = [handle.remote(body(str(i), 4.0, 400 if i == 0 else 100)) for i in range(15)]
+    pids = [answer.result(timeout_s=WAIT)[0] for answer in answers]
+    counts = {pid: pids.count(pid) for pid in pids}
+    assert counts == {pid: 3 if pid == pids[0] else 4 for pid in pids}
     settled(handle)
 
 
-def test_requests_that_come_at_once_are_spread_by_their_tokens(deployed):
-    handle = deployed(4)
-    answers = [handle.remote(body(str(i), 4.0, 400 if i == 0 else 100)) for i in range(13)]
-    counts = {}
-    for answer in answers[1:]:
-        pid, _ = answer.result(timeout_s=WAIT)
-        counts[pid] = counts.get(pid, 0) + 1
-    alone = answers[0].result(timeout_s=WAIT)[0]
-    assert counts == {pid: 4 for pid in counts if pid != alone}
-    assert len(counts) == 3
+def test_a_client_s_forecast_counts_for_no_more_than_the_request_allows(deployed):
+    handle = deployed(2)
+    answers = [handle.remote(body(str(i), 1.5, tokens) | {"max_tokens": 10}) for i, tokens in enumerate((1e12, 1e12))]
+    time.sleep(0.3)
+    ledger = router_of(handle).ledger
+    assert {ledger.load(replica, time.monotonic()) for replica in ledger.replicas} == {(1, 10)}
+    assert ledger.mean == 10
+    for answer in answers:
+        answer.result(timeout_s=WAIT)
     settled(handle)
 
 
@@ -140,7 +155,8 @@ def test_the_predictor_s_forecast_is_written_into_the_request_and_the_caller_s_o
     settled(handle)
 
 
-def test_a_request_that_cannot_be_read_is_served_all_the_same(deployed):
+@pytest.mark.parametrize("router", ["soonest.engines.ray.Router", "soonest.engines.ray.prefix.PrefixRouter"])
+def test_a_request_that_cannot_be_read_is_served_all_the_same(deployed, router):
     class Odd:
         async def json(self):
             return body("odd", 0, 1)
@@ -149,8 +165,25 @@ def test_a_request_that_cannot_be_read_is_served_all_the_same(deployed):
         def messages(self):
             raise RuntimeError("not here")
 
-    handle = deployed(1)
+    handle = deployed(1, router=router)
     assert handle.remote(Odd()).result(timeout_s=WAIT)[1]["id"] == "odd"
+    settled(handle)
+
+
+def test_an_argument_that_cannot_be_sent_is_told_and_booked_nowhere(deployed):
+    handle = deployed(1)
+    with pytest.raises(TypeError):
+        handle.remote(body("1", 0, 1), threading.Lock()).result(timeout_s=WAIT)
+    settled(handle)
+
+
+def test_a_lost_tree_of_prompts_keeps_no_request_waiting(deployed):
+    handle = deployed(2, router="soonest.engines.ray.prefix.PrefixRouter")
+    asked = body("1", 0, 10) | {"prompt": "a" * 500}
+    handle.remote(asked).result(timeout_s=WAIT)
+    ray.kill(router_of(handle)._tree_actor)
+    for _ in range(3):
+        handle.remote(asked).result(timeout_s=WAIT)
     settled(handle)
 
 
@@ -160,8 +193,6 @@ def test_a_full_fleet_makes_requests_wait_and_a_cancelled_one_is_counted_nowhere
     answers = [handle.remote(body(str(i), 0.4, 10)) for i in range(8)]
     gone = handle.remote(body("gone", 0.4, 10))
     time.sleep(0.1)
-    ledger = router_of(handle).ledger
-    assert sum(map(ledger.count, ledger.replicas)) <= 9  # each at most once, however often Ray asked
     gone.cancel()
     pids = [answer.result(timeout_s=WAIT)[0] for answer in answers]
     assert len(set(pids)) == 2
@@ -202,14 +233,14 @@ def test_with_a_replica_killed_under_load_every_request_is_answered_once_or_told
 
 
 def test_a_stream_that_has_begun_is_never_begun_again(deployed):
-    handle = deployed(2).options(stream=True, method_name="stream")
-    tokens = iter(handle.remote(body("streamed", 10, 100)))
+    handle = deployed(2)
+    tokens = iter(handle.options(stream=True, method_name="stream").remote(body("streamed", 10, 100)))
     pid, first = next(tokens)
     assert first == 0
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(Exception, match=r"(?i)died|unavailable|killed"):
         list(tokens)
-    settled(handle)
+    assert handle.begun.read_text().split() == ["streamed", str(pid)]
 
 
 def test_a_prompt_whose_beginning_was_seen_goes_there_again_unless_that_is_busy(deployed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 # not by its public path, which loads only where vLLM is
@@ -11,18 +12,20 @@ from soonest.engines.ray.asked import Asked
 from soonest.engines.ray.router import Router
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ray.serve.request_router import PendingRequest, ReplicaID, RunningReplica
 
 WORTH: Final = 2.0
-"""A replica that has the beginning comes first while its work is at most so many times the least."""
+"""A replica that has the beginning comes first while its expected tokens are at most so many times the fewest."""
 
 
 class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # as Router
     """`request_router_class="soonest.engines.ray.prefix.PrefixRouter"`: as `Router`, with Ray's tree of prompts.
 
-    A replica that was sent a prompt with the same beginning comes first, unless its expected work is over twice the
-    least. Which replica was sent what, and when that is forgotten, is Ray's `PrefixCacheAffinityRouter`; without
-    `do_eviction`, which is on here unless given, that would be never.
+    A replica that was sent a prompt with the same beginning comes first, unless its expected tokens, this request's
+    included, are over twice the fewest. Which replica was sent what, and when that is forgotten, is Ray's
+    `PrefixCacheAffinityRouter`; without `do_eviction`, which is on here unless given, that would be never.
     """
 
     def initialize_state(self, predictor: str | None = None, forecast_budget: float = 0.05, **prefixes: Any) -> None:
@@ -35,31 +38,60 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
     ) -> list[list[RunningReplica]]:
         """As `Router`, with the replica that has the beginning before the others."""
         ranked = await super().choose_replicas(candidate_replicas, pending_request)
-        if pending_request is None or not ranked:
+        with self._tree():
+            ranked = await self._having(ranked, pending_request)
+        return ranked  # noqa: RET504 - as it was, where the tree fails
+
+    async def _having(
+        self, ranked: list[list[RunningReplica]], request: PendingRequest | None
+    ) -> list[list[RunningReplica]]:
+        """The same replicas, those that were sent the same beginning first if they are not too busy."""
+        text = "" if request is None else self._extract_text_from_request(request)
+        if not ranked or not text:
             return ranked
-        text = self._extract_text_from_request(pending_request)
-        if not text:
-            return ranked
-        booked = self._booked[pending_request.future]
         by_name = {replica.replica_id.to_full_id_str(): replica for (replica,) in ranked}
         matched, names = await self._tree_actor.prefix_match.remote(text, list(by_name))
         having = [by_name[name] for name in names or () if name in by_name]
         if not having or len(matched) < self._match_rate_threshold * len(text):
             return ranked
-        (first,), *_ = ranked
-        work = {replica.replica_id: self.work(replica.replica_id, booked.tokens, booked) for (replica,) in ranked}
+        booking = self.booking(request)
+        own = self.ledger.mean if booking is None else booking.tokens
+        work = {replica.replica_id: self.load(replica.replica_id, booking).tokens + own for (replica,) in ranked}
         best = min(having, key=lambda replica: work[replica.replica_id])
-        if best is first or work[best.replica_id] > WORTH * work[first.replica_id]:
+        if work[best.replica_id] > WORTH * min(work.values()):
             return ranked
-        self._book(pending_request, best.replica_id, booked.tokens)
+        if booking is not None:
+            self.book(booking, best.replica_id)
         return [[best], *(rank for rank in ranked if rank != [best])]
+
+    def update_replicas(self, replicas: list[RunningReplica]) -> None:
+        """Some were added or lost."""
+        with self._tree():  # comes last there
+            super().update_replicas(replicas)
+
+    def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
+        """One is lost, before Ray has told so."""
+        with self._tree():  # as above
+            super().on_replica_actor_died(replica_id)
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
         """Remember where the prompt went."""
         if self._extract_text_from_request(pending_request):
-            super().on_request_routed(pending_request, replica_id, result)
+            with self._tree():
+                super().on_request_routed(pending_request, replica_id, result)
+
+    @contextmanager
+    def _tree(self) -> Iterator[None]:
+        """Go on without Ray's tree of prompts where it fails: a request whose choice raises would wait for ever."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - it is an actor, which may be lost
+            self.warn("prefixes cannot be looked up; replicas are chosen without them", error)
 
     def _extract_text_from_request(self, pending_request: PendingRequest) -> str:
         """All turns, or nothing; Ray's own takes objects alone."""
-        prompt = Asked(pending_request.args).prompt
+        try:
+            prompt = Asked(pending_request.args).prompt
+        except Exception:  # noqa: BLE001 - told already, when its forecast was to be made
+            return ""
         return "" if prompt is None else "".join(message.text for message in prompt.messages)

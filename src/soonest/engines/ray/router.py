@@ -1,4 +1,4 @@
-"""A request router for Ray Serve that sends each request where the least expected work is."""
+"""A request router for Ray Serve that sends each request where the fewest are, and of those the shortest."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from soonest.predict import Predictor
 from soonest.predict.forecasting import Forecasting
 
 if TYPE_CHECKING:
-    from asyncio import Future
-
     from ray.serve.request_router import PendingRequest, ReplicaID, RunningReplica
 
-    from soonest.engines.ray.ledger import Booking
+    from soonest.engines.ray.ledger import Booking, Load
 
 log = logging.getLogger("ray.serve.soonest")
 ALL: Final = 8
@@ -30,7 +28,7 @@ DRAWN: Final = 2
 
 
 class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc] # Ray is skipped where types are checked
-    """`request_router_class="soonest.engines.ray.Router"`: least expected outstanding tokens.
+    """`request_router_class="soonest.engines.ray.Router"`: the fewest requests; of equals the fewest expected tokens.
 
     A request's forecast is the one that it brings along, or that of the predictor, which is written into the request
     for the engine behind; without one it counts as the mean. Ray's own rules stay: replicas that have a multiplexed
@@ -48,28 +46,32 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
         known = None if predictor is None else Predictor.from_pretrained(predictor)
         self.forecasting = Forecasting(known, forecast_budget, log)
         self.ledger = Ledger(self.curr_replicas)
-        self._booked: dict[Future[RunningReplica], Booking] = {}
-        self._failed = False
+        self._choosing: dict[str, Booking] = {}
+        self._warned: set[str] = set()
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
-        """Candidates one by one, the one with the least expected work first; there the request is booked at once."""
-        before = None if pending_request is None else self._booked.get(pending_request.future)
-        tokens = await self._tokens(pending_request) if before is None else before.tokens  # Ray asks again
+        """Candidates one by one, the one with the least to do first; there the request is booked at once."""
         near = self._near(candidate_replicas, pending_request)
         drawn = random.sample(near, len(near) if len(near) <= ALL else DRAWN)  # in random order, which settles ties
-        ranked = sorted(drawn, key=lambda replica: self.work(replica.replica_id, tokens, before))
-        if ranked and pending_request is not None:
-            self._book(pending_request, ranked[0].replica_id, tokens)
+        booking = self.booking(pending_request)
+        ranked = sorted(drawn, key=lambda replica: self.load(replica.replica_id, booking))
+        if ranked and booking is not None:
+            self.book(booking, ranked[0].replica_id)
         return [[replica] for replica in ranked]
 
-    def work(self, replica: ReplicaID, tokens: float, before: Booking | None = None) -> float:
-        """What a request of so many tokens would find there and bring along, as far as this router knows.
+    def booking(self, request: PendingRequest | None) -> Booking | None:
+        """Where a request stands whose replica is being chosen; `None` if Ray only asks, and will not tell its end."""
+        return None if request is None else self._choosing.get(request.metadata.internal_request_id)
 
-        `before` is where it is booked already, if it is: there it counts once.
-        """
-        return self.ledger.work(replica, tokens, self.replica_queue_len_cache.get(replica), before)
+    def load(self, replica: ReplicaID, but: Booking | None) -> Load:
+        """What a replica has to do besides this request, as far as this router knows."""
+        return self.ledger.load(replica, time.monotonic(), self.replica_queue_len_cache.get(replica), but)
+
+    def book(self, booking: Booking, replica: ReplicaID) -> None:
+        """The request will probably go there."""
+        self._choosing[booking.request] = self.ledger.move(booking, replica, time.monotonic())
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Some were added or lost."""
@@ -77,14 +79,36 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
         super().update_replicas(replicas)
 
     def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
-        """One was lost."""
+        """One is lost, before Ray has told so."""
         self.ledger.lost(replica_id)
         super().on_replica_actor_died(replica_id)
 
     def on_request_completed(self, replica_id: ReplicaID, internal_request_id: str) -> None:
-        """A request ended at a replica, was refused by it, or was lost with it."""
-        self.ledger.ended(internal_request_id, replica_id, time.monotonic())
+        """It ended there, well or not."""
+        self.ledger.ended(internal_request_id, replica_id)
         super().on_request_completed(replica_id, internal_request_id)
+
+    def warn(self, what: str, error: BaseException) -> None:
+        """Tell of a fault once, without a traceback, which might show the prompt."""
+        if what not in self._warned:
+            self._warned.add(what)
+            log.error("%s (%s; said once)", what, type(error).__name__)
+
+    async def _choose_replica_for_request(
+        self, pending_request: PendingRequest, *, is_retry: bool = False
+    ) -> RunningReplica:
+        """As Ray's. Before it the forecast, which so takes none of Ray's few routing tasks; after it the booking."""
+        name, tokens = pending_request.metadata.internal_request_id, await self._tokens(pending_request)
+        self._choosing[name] = self.ledger.book(name, None, tokens, time.monotonic())
+        try:
+            replica = await super()._choose_replica_for_request(pending_request, is_retry=is_retry)
+            self.book(self._choosing[name], replica.replica_id)
+        except BaseException:
+            self.ledger.cancel(self._choosing[name])
+            raise
+        finally:
+            del self._choosing[name]
+        return replica
 
     def _near(self, candidates: list[RunningReplica], request: PendingRequest | None) -> list[RunningReplica]:
         """Those that Ray's own rules put first; they also make it wait between two looks at a full fleet."""
@@ -94,42 +118,23 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
             chosen = self.apply_locality_routing(request)
         return [replica for replica in candidates if replica.replica_id in chosen]
 
-    async def _tokens(self, request: PendingRequest | None) -> float:
-        """A request's expected tokens, whatever it is: Ray would let one wait for ever whose choice raises."""
+    async def _tokens(self, request: PendingRequest) -> float:
+        """A request's expected tokens; whatever its argument is, it is served."""
         try:
-            return self.ledger.expected(None if request is None else await self._expected(request))
-        except Exception as error:  # noqa: BLE001 - whatever an argument is, the request is served
-            if not self._failed:
-                log.error(  # noqa: TRY400 - a traceback might show the prompt
-                    "a request cannot be read (%s); such go without a forecast (said once)", type(error).__name__
-                )
-            self._failed = True
+            return self.ledger.expected(await self._expected(request))
+        except Exception as error:  # noqa: BLE001 - as above
+            self.warn("a request cannot be read; such go without a forecast", error)
             return self.ledger.expected(None)
 
     async def _expected(self, request: PendingRequest) -> float | None:
-        """A request's expected tokens; the forecast is written into it for the engine."""
+        """A request's expected tokens, at most those that it allows; the forecast is written into it for the engine."""
         asked = Asked(request.args)
-        forecast = asked.hint
-        prompt = asked.prompt
+        forecast, prompt = asked.hint, asked.prompt
         if forecast is None and prompt is not None:
             forecast = (await self.forecasting.ask(prompt)).forecast
             if forecast.known:
                 request.args[0] = asked.told(forecast)
-        return forecast.expected if forecast is not None and forecast.known else None
-
-    def _book(self, request: PendingRequest, replica: ReplicaID, tokens: float) -> None:
-        now, future = time.monotonic(), request.future
-        before = self._booked.get(future)
-        if before is None:
-            self._booked[future] = self.ledger.book(request.metadata.internal_request_id, replica, tokens, now)
-            future.add_done_callback(self._routed)
-        else:
-            self._booked[future] = self.ledger.move(before, replica, now)
-
-    def _routed(self, future: Future[RunningReplica]) -> None:
-        """A request goes to this replica, or its caller has gone."""
-        booking = self._booked.pop(future)
-        if future.cancelled():
-            self.ledger.cancel(booking)
-        else:
-            self.ledger.move(booking, future.result().replica_id, time.monotonic())
+        if forecast is None or not forecast.known:
+            return None
+        most = None if prompt is None else prompt.max_tokens
+        return forecast.expected if most is None else min(forecast.expected, most)

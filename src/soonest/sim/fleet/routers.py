@@ -78,6 +78,11 @@ def least_expected_tokens(replicas: Sequence[Seen], ask: Ask) -> int:
     return _least([replica.tokens(ask.now) for replica in replicas], ask)
 
 
+def least_requests_then_tokens(replicas: Sequence[Seen], ask: Ask) -> int:
+    """The one with the fewest outstanding requests; of equals the one with the fewest expected tokens (ADR 0025)."""
+    return _least([(replica.requests, replica.tokens(ask.now)) for replica in replicas], ask)
+
+
 def prefix_affinity(replicas: Sequence[Seen], ask: Ask) -> int:
     """The one that was sent the longest part of the prompt's beginning; `power_of_two` if it is none or too loaded."""
     shared = [replica.shared(ask.prefix) for replica in replicas]
@@ -90,7 +95,7 @@ def prefix_affinity(replicas: Sequence[Seen], ask: Ask) -> int:
     return best if requests[best] <= min(requests) + SPREAD else power_of_two(replicas, ask)
 
 
-def _least(values: Sequence[float], ask: Ask) -> int:
+def _least(values: Sequence[float | tuple[float, float]], ask: Ask) -> int:
     lowest = min(values)
     places = [place for place, value in enumerate(values) if value == lowest]
     return places[pick(ask.draw(2), len(places))] if len(places) > 1 else places[0]
@@ -98,5 +103,13 @@ def _least(values: Sequence[float], ask: Ask) -> int:
 
 ROUTERS: Final[dict[str, Router]] = {
     router.__name__: router
-    for router in (round_robin, random, least_requests, power_of_two, least_expected_tokens, prefix_affinity)
+    for router in (
+        round_robin,
+        random,
+        least_requests,
+        power_of_two,
+        least_expected_tokens,
+        least_requests_then_tokens,
+        prefix_affinity,
+    )
 }

@@ -31,6 +31,7 @@ def parts() -> dict[str, Callable[[str], str]]:
         "fleet-crossings": crossings,
         "fleet-gains": gains,
         "fleet-rows": rows,
+        "fleet-scarce": scarce,
         "fleet-gateways": gateways,
         "fleet-prefixes": prefixes,
     }
@@ -129,6 +130,24 @@ def rows(_up: str) -> str:
         for row in equal
     )
     return table(heads, cells)
+
+
+def scarce(_up: str) -> str:
+    """What to count at a replica, by what it has little of: gains over Ray's default with the same order."""
+    found = read()["scarce"]
+    names = list(dict.fromkeys(row["queueing"] for row in found))
+    cases: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in found:
+        memory = "no limit" if row["memory"] is None else f"{row['memory']:,}"
+        case = (str(row["slots"]), memory, row["speeds"], f"{row['load']:g}", row["order"])
+        cases.setdefault(case, {})[row["queueing"]] = row
+    heads = ["slots", "memory", "speeds", "load", "order", f"`{names[0]}`: mean JCT s", "p99", "max"]
+    heads += [head for name in names[1:] for head in (f"`{name}`: gain %", "p99", "max")]
+    rows = []
+    for case, by_name in cases.items():
+        base, *rest = (by_name[name] for name in names)
+        rows.append((*case, *_seconds(base), *(cell for row in rest for cell in (_gain(row), *_tails(row, base)))))
+    return table(heads, rows)
 
 
 def gateways(_up: str) -> str:

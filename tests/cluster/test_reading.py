@@ -119,3 +119,16 @@ def test_conversations_of_a_row_a_turn_are_refused(read_seen, kept, tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(TraceError, match="no --ray"):
         read_seen(path, {}, None, None, None, kept, str)
+
+
+@pytest.mark.parametrize("bad", ['{"prompt": "Tell", "output_tokens": "many"}', "{broken"])
+def test_what_is_wrong_behind_the_limit_is_not_looked_at(read_seen, kept, tmp_path, bad):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"Tell {i}", "output_tokens": 3}) + "\n" for i in range(150)) + bad)
+    with pytest.raises(TraceError, match="line 151"):
+        read_seen(path, {}, None, 151, None, kept, str)
+    kept.close()
+    again = Kept(kept.folder)
+    found = read_seen(path, {}, None, 150, None, again, str)
+    again.close()
+    check_same(found, read_examples(path, limit=150))

@@ -53,8 +53,8 @@ def cluster(address: str | None, cores: int | None = None) -> AbstractContextMan
     """The cluster at this address, while it is needed; none where none was asked for."""
     if address is None:
         return nullcontext()
-    from soonest.cluster import installed, joined
+    from soonest.cluster import imported_ray, joined
 
-    installed()  # told before anything else is
+    imported_ray()  # told before anything else is
     typer.echo(f"{FLAG}: {'starting a cluster' if address == 'local' else f'joining {address}'} ...", err=True)
     return joined(address, cores)

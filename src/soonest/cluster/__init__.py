@@ -1,5 +1,5 @@
 """Work over a Ray cluster: the same tasks and the same results, wherever they are made."""
 
-from soonest.cluster.cluster import LOCAL, Cluster, installed, joined
+from soonest.cluster.cluster import LOCAL, Cluster, imported_ray, joined
 
-__all__ = ["LOCAL", "Cluster", "installed", "joined"]
+__all__ = ["LOCAL", "Cluster", "imported_ray", "joined"]

@@ -50,7 +50,7 @@ class Cluster:
         Raises:
             SoonestError: the same piece was lost over and over.
         """
-        ray = installed()
+        ray = imported_ray()
         size = max(1, len(tasks) // (self.cores * CHUNKS))
         given = ray.put(pickle.dumps(work))
         run = ray.remote(num_cpus=1, max_retries=RETRIES)(_run)
@@ -74,7 +74,7 @@ def joined(address: str = LOCAL, cores: int | None = None) -> Iterator[Cluster]:
     Raises:
         SoonestError: Ray is not installed, there is no cluster at the address, or this soonest is not on it.
     """
-    ray = installed()
+    ray = imported_ray()
     if ray.is_initialized():
         raise SoonestError("this process is part of a Ray cluster already: leave that first, with ray.shutdown()")
     with TemporaryDirectory(prefix="soonest-ray-", dir=_near(), ignore_cleanup_errors=True) as folder:
@@ -143,14 +143,23 @@ def _near() -> str | None:
 
 
 def _check(ray: Any) -> None:
-    """Refuse a cluster whose workers would do the work with other versions."""
-    try:
-        there = ray.get(ray.remote(_versions).remote())
-    except ray.exceptions.RayError as error:
-        raise SoonestError(f"the cluster cannot run soonest: install it on every node ({_line(error)})") from error
-    for name, number in _versions().items():
-        if there[name] != number:
-            raise SoonestError(f"the cluster has {name} {there[name]}, this machine {number}: make them the same")
+    """Refuse a cluster a node of which would do the work with other versions."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - as in `imported_ray`
+
+    asked = ray.remote(num_cpus=0)(_versions)
+    nodes = {node["NodeID"]: node["NodeName"] for node in ray.nodes() if node["Alive"]}
+    asking = {
+        name: asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
+        for node, name in nodes.items()
+    }
+    for node, answer in asking.items():
+        try:
+            there = ray.get(answer)
+        except ray.exceptions.RayError as error:
+            raise SoonestError(f"{node} cannot run soonest: install it on every node ({_line(error)})") from error
+        for name, number in _versions().items():
+            if there[name] != number:
+                raise SoonestError(f"{node} has {name} {there[name]}, this machine {number}: make them the same")
 
 
 def _versions() -> dict[str, str]:
@@ -176,7 +185,7 @@ def _line(error: BaseException) -> str:
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 
-def installed() -> Any:
+def imported_ray() -> Any:
     """The module `ray`.
 
     Raises:

@@ -6,7 +6,6 @@ import logging
 import pickle
 from contextlib import closing
 from functools import partial
-from itertools import islice
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -50,7 +49,10 @@ Look: TypeAlias = "Callable[[int], tuple[Grams, list[float]]]"
 
 
 class Part(NamedTuple):
-    """What became of some rows: their answered calls, and how many unanswered ones stand before each and at the end."""
+    """What became of some rows: their answered calls, and how many unanswered ones stand before each and at the end.
+
+    `wrong` is what is wrong with the row behind them, or with the rest of the file.
+    """
 
     features: Features
     prompts: list[Facts]
@@ -58,6 +60,7 @@ class Part(NamedTuple):
     censored: NDArray[np.bool_]
     left_out: NDArray[np.int64]
     met: set[str]
+    wrong: TraceError | None
 
 
 class Rows(Datasource):  # type: ignore[misc] # Ray is skipped where types are checked
@@ -114,6 +117,8 @@ def read_seen(
             told(len(prompts))
             if ended:
                 break
+            if part.wrong is not None:
+                raise part.wrong
     if not prompts:
         raise nothing(path, met, left_out)
     groups = np.fromiter((prompt.group for prompt in prompts), np.uint64, len(prompts))
@@ -147,43 +152,51 @@ def _parts(path: Path, known: Guess, model: str | None, cut: int | None) -> Gene
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     rows = read_datasource(Rows(path, known), num_cpus=READER)
     for row in rows.map(partial(_see, path, known, model, cut), num_cpus=1).iter_rows():
-        found = pickle.loads(row["seen"])  # noqa: S301 - our own workers wrote it
-        if isinstance(found, TraceError):
-            raise found
-        yield found
+        yield pickle.loads(row["seen"])  # noqa: S301 - our own workers wrote it
 
 
 def _read(path: Path, known: Guess) -> Iterator[pa.Table]:
-    """In the task that reads: some rows at a time; what is wrong with the file comes as the last."""
+    """In the task that reads: some rows at a time; what is wrong with the file comes behind the last."""
+    some: list[Cells] = []
+    wrong = None
     try:
         with closing(stream(path, known.format, known.needed)) as rows:
-            while some := list(islice(rows, ROWS)):
-                yield pa.table({"rows": [pickle.dumps(some)]})
+            for row in rows:
+                some.append(row)
+                if len(some) == ROWS:
+                    yield _table(some)
+                    some = []
     except TraceError as error:
-        yield pa.table({"rows": [pickle.dumps(error)]})
+        wrong = error
+    if some or wrong is not None:
+        yield _table(some, wrong)
+
+
+def _table(rows: list[Cells], wrong: TraceError | None = None) -> pa.Table:
+    return pa.table({"rows": [pickle.dumps((rows, wrong))]})
 
 
 def _see(path: Path, known: Guess, model: str | None, cut: int | None, row: Mapping[str, bytes]) -> dict[str, bytes]:
-    """In a worker: some rows become a `Part`, or the error that they hold."""
-    rows = pickle.loads(row["rows"])  # noqa: S301 - the task before wrote it
-    if not isinstance(rows, TraceError):
-        try:
-            rows = _part(path, known, Choice(model), cut, rows)
-        except TraceError as error:
-            rows = error
-    return {"seen": pickle.dumps(rows)}
+    """In a worker: some rows become a `Part`."""
+    rows, wrong = pickle.loads(row["rows"])  # noqa: S301 - the task before wrote it
+    return {"seen": pickle.dumps(_part(path, known, Choice(model), cut, rows, wrong))}
 
 
-def _part(path: Path, known: Guess, choice: Choice, cut: int | None, rows: Sequence[Cells]) -> Part:
+def _part(
+    path: Path, known: Guess, choice: Choice, cut: int | None, rows: Sequence[Cells], wrong: TraceError | None
+) -> Part:
     left_out = [0]
     calls: list[Call] = []
-    for line, cells in rows:
-        for call in calls_of(Row(path, line, cells, known.columns), choice, cut):
-            if call.tokens < 1:
-                left_out[-1] += 1
-            else:
-                calls.append(call)
-                left_out.append(left_out[-1])
+    try:
+        for line, cells in rows:
+            for call in calls_of(Row(path, line, cells, known.columns), choice, cut):
+                if call.tokens < 1:
+                    left_out[-1] += 1
+                else:
+                    calls.append(call)
+                    left_out.append(left_out[-1])
+    except TraceError as error:
+        wrong = error
     prompts = [call.prompt for call in calls]
     grams, facts = zip(*map(features, prompts), strict=True) if prompts else ((), ())
     return Part(
@@ -198,4 +211,5 @@ def _part(path: Path, known: Guess, choice: Choice, cut: int | None, rows: Seque
         np.array([call.censored for call in calls], np.bool_),
         np.array(left_out, np.int64),
         choice.met,
+        wrong,
     )

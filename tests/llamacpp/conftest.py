@@ -1,11 +1,17 @@
-"""These tests need llama.cpp in an environment of its own: `make test-llamacpp`. Without it none is collected."""
+"""These tests need llama.cpp in an environment of its own: `make test-llamacpp`. Without it none is collected.
+
+Those of llama-cpp-python's server need that built: `make test-llamacpp-python`.
+"""
 
 from importlib.util import find_spec
 
 import pytest
 
-if find_spec("xllamacpp") is None:
-    collect_ignore_glob = ["test_*.py"]
+collect_ignore = [
+    file
+    for file, needed in (("test_server.py", "xllamacpp"), ("test_python_server.py", "llama_cpp"))
+    if find_spec(needed) is None
+]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,115 @@
+"""The gateway before llama-cpp-python's server, which makes one answer at a time and drops it when another is asked for."""
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from openai import OpenAI
+from tests.gateway.clients import until
+from tests.gateway.process.served import serving as gateway_before
+from tests.llamacpp.servers import free_port, serving
+
+from soonest.engines import tiny
+
+TURNS = [{"role": "user", "content": "Count from 3 to 9."}]
+END = json.loads((tiny.path() / "config.json").read_text())["eos_token_id"]
+ENDLESS = {str(end): -100.0 for end in ([END] if isinstance(END, int) else END)}
+"""Keeps the model from ending its answer; the server has no other way."""
+
+
+@pytest.fixture(scope="module")
+def engine(gguf, tmp_path_factory):
+    port = free_port()
+    words = ["--model", str(gguf), "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "4096", "--n_threads", "1"]
+    command = [sys.executable, "-m", "llama_cpp.server", *words]
+    with serving(command, port, tmp_path_factory.mktemp("log") / "server.log") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def gateway(engine):
+    with gateway_before("--engine", engine, "--policy", "shortest", "--journal", "none") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(gateway):
+    with OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=120) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def direct(engine):
+    with OpenAI(base_url=f"{engine}/v1", api_key="none", max_retries=0, timeout=120) as found:
+        yield found
+
+
+def chat(client, tokens, *, forecast=None, **more):
+    extra = {} if forecast is None else {"vllm_xargs": {"soonest_forecast": [forecast] * 3}}
+    return client.chat.completions.create(
+        model="tiny",
+        messages=TURNS,
+        max_tokens=tokens,
+        temperature=0.0,
+        logit_bias=ENDLESS,
+        extra_body=extra,
+        **more,
+    )
+
+
+def streamed(client, tokens):
+    """Events with something in them: one for each token, or two tokens at the border of a character."""
+    with chat(client, tokens, stream=True) as stream:
+        return sum(bool(event.choices[0].delta.content) for event in stream)
+
+
+def test_it_is_known_and_gets_one_request_at_a_time(gateway):
+    assert gateway.sum("soonest_upstream_in_flight_limit") == 1
+    assert gateway.sum("soonest_upstream_up") == 1
+
+
+def test_a_chat_is_what_the_server_says_streamed_or_not(client, direct):
+    plain, through = chat(direct, 24), chat(client, 24)
+    assert through.choices[0].message.content == plain.choices[0].message.content
+    assert through.usage.completion_tokens == plain.usage.completion_tokens == 24
+    with chat(client, 24, stream=True) as stream:
+        events = list(stream)
+    assert "".join(event.choices[0].delta.content or "" for event in events) == plain.choices[0].message.content
+
+
+def test_a_completion_is_what_the_server_says(client, direct):
+    asked = {"model": "tiny", "prompt": "The ship", "max_tokens": 16, "temperature": 0.0, "logit_bias": ENDLESS}
+    plain, through = (one.completions.create(**asked).choices[0].text for one in (direct, client))
+    assert through == plain
+
+
+def test_streams_that_come_together_end_each_other_without_the_gateway_and_are_whole_behind_it(client, direct):
+    whole = streamed(client, 400)
+    with ThreadPoolExecutor(6) as pool:
+        behind = list(pool.map(lambda _: streamed(client, 400), range(6)))
+        alone = list(pool.map(lambda _: streamed(direct, 400), range(6)))
+    assert behind == [whole] * 6
+    assert min(alone) < whole
+
+
+def test_whoever_waits_goes_by_its_forecast(client, gateway):
+    ended = {}
+
+    def ask(name, tokens):
+        chat(client, tokens, forecast=tokens)
+        ended[name] = time.monotonic()
+
+    with ThreadPoolExecutor(7) as pool:
+        calls = [pool.submit(ask, "busy", 3000)]
+        until(lambda: gateway.sum("soonest_num_requests_running") == 1)
+        calls += [pool.submit(ask, f"long {i}", 300 + i) for i in range(3)]
+        until(lambda: gateway.sum("soonest_num_requests_waiting") == 3)
+        calls += [pool.submit(ask, f"short {i}", 5 + i) for i in range(3)]
+        until(lambda: gateway.sum("soonest_num_requests_waiting") == 6)
+        assert not ended, "the place was held while they came"
+        for call in calls:
+            call.result()
+    waited = sorted((name for name in ended if name != "busy"), key=ended.get)
+    assert waited == ["short 0", "short 1", "short 2", "long 0", "long 1", "long 2"]

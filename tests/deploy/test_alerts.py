@@ -14,6 +14,11 @@ MINUTES = 60
 JOB = 'job="soonest",instance="a"'
 MODEL = f'{JOB},model_name="m",policy="fcfs"'
 QUEUE = "soonest_request_queue_time_seconds"
+TOKENS = f"soonest_inter_token_latency_seconds_count{{{MODEL}}}"
+ENDED = "soonest_request_success_total"
+COVERAGE = f"soonest_forecast_coverage_ratio{{{MODEL}}}"
+PROMISED = f"soonest_forecast_promised_ratio{{{MODEL}}}"
+PROMISES = f"soonest_forecast_promises_total{{{MODEL}}}"
 WELL = {
     f"up{{{JOB}}}": "1x60",
     f"soonest_build_info{{{JOB}}}": "1x60",
@@ -28,9 +33,13 @@ WELL = {
     f'soonest_admission_rejections_total{{{MODEL},reason="queue_full"}}': "7x60",
     f'soonest_admission_rejections_total{{{MODEL},reason="deadline"}}': "7x60",
     f'soonest_admission_rejections_total{{{MODEL},reason="key"}}': "0+100x60",
-    f'soonest_request_success_total{{{MODEL},finished_reason="stop"}}': "0+100x60",
-    f'soonest_request_success_total{{{MODEL},finished_reason="error"}}': "0+4x60",
-    f"soonest_forecast_coverage_ratio{{{MODEL}}}": "0.9x60",
+    TOKENS: "0+900x60",
+    f'{ENDED}{{{MODEL},finished_reason="stop"}}': "0+100x60",
+    f'{ENDED}{{{MODEL},finished_reason="error"}}': "0+4x60",
+    f'{ENDED}{{{MODEL},finished_reason="refused"}}': "0+1x60",
+    COVERAGE: "0.9x60",
+    PROMISED: "0.9x60",
+    PROMISES: "0+100x60",
     f"soonest_forecast_error_tokens_count{{{MODEL}}}": "0+100x60",
     f"soonest_forecast_seconds_count{{{MODEL}}}": "0+100x60",
     f'soonest_forecast_fallbacks_total{{{MODEL},reason="timeout"}}': "0+9x60",
@@ -40,33 +49,44 @@ WELL = {
 }
 """An hour of a gateway with which all is well, a sample a minute."""
 NO_SCRAPE = {name: "_x60" for name in WELL if not name.startswith("up")}
+NONE_STARTED = {name: "100x60" for name in WELL if QUEUE in name}
 ILL = {
     "SoonestGatewayDown": [{f"up{{{JOB}}}": "0x60"}, {**NO_SCRAPE, f"up{{{JOB}}}": "_x60"}],
     "SoonestNoEngine": [{f'soonest_upstream_up{{{JOB},engine="{e}"}}': "0x60" for e in "xy"}],
     "SoonestEngineOut": [{f'soonest_upstream_up{{{JOB},engine="y"}}': "0x60"}],
-    "SoonestStandstill": [{name: "100x60" for name in WELL if QUEUE in name}],
+    "SoonestStandstill": [NONE_STARTED | {TOKENS: "900x60"}],
     "SoonestQueueFull": [{f'soonest_admission_rejections_total{{{MODEL},reason="queue_full"}}': "0+1x60"}],
     "SoonestWaitedTooLong": [{f'soonest_admission_rejections_total{{{MODEL},reason="deadline"}}': "0+1x60"}],
     "SoonestWaitLong": [{f'{QUEUE}_bucket{{{MODEL},le="30.0"}}': "0+90x60"}],
-    "SoonestErrors": [{f'soonest_request_success_total{{{MODEL},finished_reason="error"}}': "0+6x60"}],
+    "SoonestErrors": [
+        {f'{ENDED}{{{MODEL},finished_reason="error"}}': "0+6x60"},
+        {
+            f'{ENDED}{{{MODEL},finished_reason="error"}}': "0+6x60",
+            f'{ENDED}{{{MODEL},finished_reason="refused"}}': "0+900x60",
+        },
+    ],
     "SoonestEngineRestarts": [{f'soonest_upstream_restarts_total{{{JOB},engine="x"}}': "1x40 2 3 4x60"}],
-    "SoonestForecastCoverageLow": [{f"soonest_forecast_coverage_ratio{{{MODEL}}}": "0.75x60"}],
+    "SoonestForecastCoverageLow": [{COVERAGE: "0.75x60"}, {COVERAGE: "0.55x60", PROMISED: "0.7x60"}],
     "SoonestForecastFallbacks": [{f'soonest_forecast_fallbacks_total{{{MODEL},reason="timeout"}}': "0+11x60"}],
     "SoonestJournalUnhealthy": [{f"soonest_journal_healthy{{{JOB}}}": "0x60"}],
     "SoonestJournalRowsLost": [{f"soonest_journal_rows_lost_total{{{JOB}}}": "5x55 6x60"}],
 }
 """What is otherwise when an alert is to be heard, in one or several ways."""
 BESIDE = {"SoonestNoEngine": ["SoonestEngineOut"]}
-STILL_WELL = [
-    {},
-    {f"soonest_num_requests_waiting{{{MODEL}}}": "0x60", **ILL["SoonestStandstill"][0]},
-    {
-        f"soonest_forecast_coverage_ratio{{{MODEL}}}": "0.5x60",
-        f"soonest_forecast_error_tokens_count{{{MODEL}}}": "100x60",
+STILL_WELL = {
+    "all is well": {},
+    "nobody waits, nobody comes": {
+        f"soonest_num_requests_waiting{{{MODEL}}}": "0x60",
+        **NONE_STARTED,
+        TOKENS: "900x60",
     },
-    {f'soonest_upstream_up{{{JOB},engine="y"}}': "1x58 0 0"},
-]
-"""Nobody waits and nobody comes; a coverage of a hundred answers; an engine that has just gone."""
+    "all places stream, none ends": NONE_STARTED,
+    "a coverage of a hundred answers": {COVERAGE: "0.5x60", PROMISES: "0+1.6x60"},
+    "a coverage that was low when the last promise ended": {COVERAGE: "0.5x60", PROMISES: "300x60"},
+    "70 % promised and kept": {COVERAGE: "0.71x60", PROMISED: "0.7x60"},
+    "clients' mistakes": {f'{ENDED}{{{MODEL},finished_reason="refused"}}': "0+900x60"},
+    "an engine that has just gone": {f'soonest_upstream_up{{{JOB},engine="y"}}': "1x58 0 0"},
+}
 
 
 def heard(folder, series, alerts):
@@ -93,7 +113,7 @@ def test_an_alert_is_heard_and_no_other_with_it(tmp_path, alert):
         assert status == 0, said
 
 
-@pytest.mark.parametrize("otherwise", STILL_WELL, ids=range(len(STILL_WELL)))
+@pytest.mark.parametrize("otherwise", STILL_WELL.values(), ids=STILL_WELL)
 def test_no_alert_is_heard_while_all_is_well(tmp_path, otherwise):
     status, said = heard(tmp_path, WELL | otherwise, [])
     assert status == 0, said

@@ -6,10 +6,14 @@ import re
 
 import pytest
 import yaml
-from tests.deploy.deployed import ALERTS, CHART, DASHBOARD, DEPLOY
+from tests.deploy.deployed import ALERTS, CHART, DASHBOARD, DEPLOY, helm
 from tests.deploy.test_images import PORTS, STAGES, all_of, flags, help_of
 
 import soonest
+from soonest.core import PolicyError
+from soonest.gateway.settings import Settings, check
+from soonest.policies import policy
+from soonest.policies.registry import BUILT_IN
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -34,7 +38,10 @@ WRONG = [
     {"polices": "fcfs"},
     {"journal": {"kind": "postgres"}},
     {"journal": {"kind": "file"}, "replicaCount": 2},
+    {"mode": "priority"},
+    {"mode": "priority", "policy": "shortest", "flags": ["--in-flight=4"]},
 ]
+ORDERS = [words for name in BUILT_IN for words in (name, f"aging({name})", f"aging( aging({name}, rate=5) )")]
 
 
 def leaves(values, path=()):
@@ -109,22 +116,21 @@ def test_alerts_and_dashboard_are_those_of_deploy():
     }
 
 
-@pytest.fixture
-def helm():
-    return pytest.importorskip("helm_python", reason="no Helm: pip install helm-python-sdk, 250 MB")
+def rendered(values):
+    """Each kind of object that the chart makes of these values."""
+    _, (made,) = helm(CHART, values)
+    assert isinstance(made, dict), made
+    files = [text for name, text in made.items() if name.endswith(".yaml")]
+    return {one["kind"]: one for one in itertools.chain(*map(yaml.safe_load_all, files)) if one}
 
 
-def test_helm_finds_nothing_wrong(helm):
-    assert helm.lint(str(CHART))["errors"] == []
+def test_helm_finds_nothing_wrong():
+    assert helm(CHART) == ([], [])
 
 
 @pytest.mark.parametrize("values", [{}, FULL, SHARED], ids=["default", "full", "shared"])
-def test_the_chart_renders(helm, values):
-    with helm.Chart.load(str(CHART)) as chart:
-        chart.validate_schema(values)
-        rendered = chart.render(values, name="demo", namespace="prod")
-    files = [text for name, text in rendered.items() if name.endswith(".yaml")]
-    made = {one["kind"]: one for one in itertools.chain(*map(yaml.safe_load_all, files)) if one}
+def test_the_chart_renders(values):
+    made = rendered(values)
     wanted = {"PersistentVolumeClaim", "ServiceMonitor", "PrometheusRule", "ConfigMap"} if values is FULL else set()
     assert made.keys() == {"Deployment", "Service"} | wanted
     (container,) = made["Deployment"]["spec"]["template"]["spec"]["containers"]
@@ -135,10 +141,43 @@ def test_the_chart_renders(helm, values):
         assert json.loads(made["ConfigMap"]["data"]["soonest.json"]) == json.loads(DASHBOARD.read_text())
 
 
-@pytest.mark.parametrize("values", WRONG, ids=range(len(WRONG)))
-def test_wrong_values_are_refused(helm, values):
-    with helm.Chart.load(str(CHART)) as chart, pytest.raises(helm.HelmError):
-        chart.validate_schema(values)
+def test_wrong_values_are_refused():
+    _, made = helm(CHART, *WRONG)
+    assert [values for values, found in zip(WRONG, made, strict=True) if isinstance(found, dict)] == []
+
+
+def test_the_chart_takes_in_priority_mode_the_policies_that_the_gateway_takes():
+    _, made = helm(CHART, *({"mode": "priority", "policy": words} for words in ORDERS))
+    taken = [words for words, found in zip(ORDERS, made, strict=True) if isinstance(found, dict)]
+    assert taken == [words for words in ORDERS if starts(words)]
+    assert {"fcfs", "aging(shortest)"} <= set(taken) < set(ORDERS)
+
+
+def starts(words):
+    """Whether a gateway in priority mode starts with this policy."""
+    try:
+        check(Settings(engines=("http://vllm:8000",), policy=words, mode="priority"), policy(words))
+    except PolicyError:
+        return False
+    return True
+
+
+def test_a_pod_is_ready_while_its_gateway_is_not_stopping():
+    (container,) = rendered({})["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/ready/gateway"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+
+
+def test_a_rollout_is_a_gap_with_a_journal_in_a_file_alone_and_that_is_said():
+    for journal, gap in (({"kind": "file"}, True), (SHARED["journal"], False), ({"kind": "none"}, False)):
+        spec = rendered({"journal": journal, "drainSeconds": 50})["Deployment"]["spec"]
+        assert (spec.get("strategy") == {"type": "Recreate"}) is gap
+        assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 80
+    (beside,) = re.findall(r"journal:\n((?:  #.*\n)+)  kind:", (CHART / "values.yaml").read_text(encoding="utf-8"))
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for said in (beside, page):
+        assert {"drainSeconds", "SIGHUP"} <= set(re.findall(r"\w+", said))
+    assert "`Recreate`" in page
 
 
 def test_what_is_deployed_is_shipped():

@@ -1,4 +1,4 @@
-"""A real Prometheus at two real gateways under load: what dashboard and alerts ask for is there."""
+"""A real Prometheus at two real gateways under load: what dashboard and alerts ask for is there, and nothing else."""
 
 import json
 import math
@@ -101,6 +101,12 @@ def asked_by_dashboard():
             yield query
 
 
+def foreign(prometheus, queries, gateways):
+    """Queries that find something of whom they do not ask for, and whose it is."""
+    found = {query: {labels.get("instance") for labels, _ in prometheus.series(query)} for query in queries}
+    return {query: others for query, instances in found.items() if (others := instances - {None} - gateways)}
+
+
 def variables():
     """The metric and the label that each variable of the dashboard is filled from."""
     listed = json.loads(DASHBOARD.read_text(encoding="utf-8"))["templating"]["list"]
@@ -119,6 +125,14 @@ def test_every_query_of_the_dashboard_finds_data(scraped):
     filled = [prometheus.get(f"/api/v1/label/{label}/values", **{"match[]": metric}) for metric, label in variables()]
     assert len(filled) == 2
     assert all(filled)
+
+
+def test_the_dashboard_shows_gateways_alone(scraped):
+    prometheus, *gateways = scraped
+    here = {gateway.url.partition("//")[2] for gateway in gateways}
+    shared = {labels["instance"] for labels, _ in prometheus.series("process_resident_memory_bytes")}
+    assert len(shared - here) == 1, "Prometheus itself"
+    assert foreign(prometheus, asked_by_dashboard(), here) == {}
 
 
 def test_every_rule_is_evaluated_and_what_it_asks_for_is_there(scraped):
@@ -148,7 +162,7 @@ def test_the_paths_that_deployments_probe_answer(scraped):
     (engine,) = re.findall(r'soonest_upstream_up\{engine="([^"]+)"\}', " ".join(gateway.metrics()))
     files = [DEPLOY / "Dockerfile", *(CHART / "templates").glob("*.yaml")]
     paths = {path for file in files for path in PROBED.findall(file.read_text(encoding="utf-8"))}
-    assert paths == {"/health", "/ready", "/metrics"}
+    assert paths == {"/health", "/ready/gateway", "/metrics"}
     for url in (*(gateway.url + path for path in paths), f"{engine}/health"):
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own
             assert answer.status == 200

@@ -65,8 +65,8 @@ def test_what_happens_after_an_answer_s_end_is_none_of_it(tmp_path, strict):
     assert (row.outcome, row.finish_reason, row.output_tokens) == ("finished", "stop", 3)
 
 
-@pytest.mark.parametrize("status", [400, 503])
-def test_a_client_that_does_not_fetch_an_error_holds_no_place(status, capfd):
+@pytest.mark.parametrize(("status", "counted"), [(400, "refused"), (503, "error")])
+def test_a_client_that_does_not_fetch_an_error_holds_no_place(status, counted, capfd):
     head = b"HTTP/1.1 %d X\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n" % (status, LARGE)
     raw = json.dumps(chat(2)).encode()
     request = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(raw), raw)
@@ -75,7 +75,7 @@ def test_a_client_that_does_not_fetch_an_error_holds_no_place(status, capfd):
             slow.sendall(2 * request)  # the second answer waits behind the first
             (place,) = gateway.gateway.dispatcher.places
             until(lambda: wordy.asked == 2 and not place.in_flight, 5)
-            until(lambda: success(gateway) == {"error": 2})
+            until(lambda: success(gateway) == {counted: 2})
             assert gateway.call(lambda: len(gateway.gateway.lives)) == 1, "it is still being told"
         until(gateway.idle)
     assert "ASGI" not in capfd.readouterr().err

@@ -1,5 +1,6 @@
 """An engine that fails: others take over, clients are told, and no place is lost."""
 
+import http.client
 import json
 import socket
 import threading
@@ -17,6 +18,16 @@ def closed_port():
         return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
+def probed(gateway, path):
+    """The status with which a path answers."""
+    asked = http.client.HTTPConnection(gateway.url.partition("//")[2], timeout=10)
+    try:
+        asked.request("GET", path)
+        return asked.getresponse().status
+    finally:
+        asked.close()
+
+
 def test_with_no_engine_a_client_is_told_when_to_come_again():
     with running(closed_port()) as gateway:
         until(lambda: not gateway.call(lambda: gateway.gateway.up))
@@ -25,6 +36,9 @@ def test_with_no_engine_a_client_is_told_when_to_come_again():
         assert int(headers["retry-after"]) >= 1
         assert error_of(body)["type"] == "ServiceUnavailableError"
         assert gateway.idle()
+        assert [probed(gateway, path) for path in ("/health", "/ready/gateway", "/ready")] == [200, 200, 503]
+        gateway.call(lambda: setattr(gateway.gateway, "draining", True))
+        assert [probed(gateway, path) for path in ("/health", "/ready/gateway", "/ready")] == [200, 503, 503]
 
 
 @pytest.mark.parametrize("fault", ["refuse", "die:0", "status:503", "status:502"])
@@ -57,6 +71,17 @@ def test_an_engine_s_own_errors_pass_through_untouched(status):
         assert through[2] == direct[2]
         assert through[1].get("retry-after") == direct[1].get("retry-after")
         assert gateway.idle()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_only_what_a_request_is_not_to_blame_for_counts_as_an_error(stream):
+    blamed, others = (400, 404, 413, 422), (401, 403, 408, 429, 500, 503)
+    with fake_engine() as fake, running(fake.url) as gateway:
+        for status in blamed + others:
+            assert asking(chat(3, f"status:{status}", stream=stream), url=gateway.url)[0][0] == status
+        asking(chat(20, "die:3", stream=True), url=gateway.url)
+        counted = gateway.call(lambda: dict(gateway.gateway.series("m").success.counts))
+    assert counted == {"refused": len(blamed), "error": len(others) + 1}
 
 
 def test_a_stream_that_breaks_off_ends_with_an_error_the_client_can_read():

@@ -31,6 +31,7 @@ class App:
                 *pages,
                 Route("/health", self._health),
                 Route("/ready", self._ready),
+                Route("/ready/gateway", self._open),
                 Route("/metrics", self._metrics),
                 Mount("/", Passing(gateway)),
             ]
@@ -58,6 +59,11 @@ class App:
         engines = {name: backend.place.up for name, backend in gateway.backends.items()}
         ready = gateway.up and not gateway.draining
         return JSONResponse({"ready": ready, "draining": gateway.draining, "engines": engines}, 200 if ready else 503)
+
+    async def _open(self, _: Request) -> Response:
+        """Requests get an answer from here, be it that no engine answers; 503 once the gateway is stopping."""
+        draining = self.gateway.draining
+        return JSONResponse({"ready": not draining, "draining": draining}, 503 if draining else 200)
 
     async def _metrics(self, request: Request) -> Response:
         text, content_type = self.gateway.metrics.render(request.headers.get("accept", ""))

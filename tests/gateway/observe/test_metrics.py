@@ -87,6 +87,8 @@ def test_a_scrape_says_what_happened(record, cancelled, scrape):
     assert said["soonest_request_overtakes_sum", *of] == 3
     assert said["soonest_prompt_estimate_error_ratio_sum", *of] == pytest.approx(0.1)
     assert said["soonest_upstream_retries_total", *of] == 1
+    assert said["soonest_forecast_promised_ratio", *of] == 1
+    assert said["soonest_forecast_promises_total", *of] == 1
     assert said["soonest_build_info", "shortest"] == 1
 
 

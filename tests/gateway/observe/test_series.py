@@ -14,6 +14,7 @@ from soonest.gateway.observe.series import LAST_ANSWERS, MOST_REASONS, Coverage,
 
 NAME = "soonest_inter_token_latency_seconds"
 BOUNDS = METRICS[NAME].buckets
+SHARES = st.floats(0.01, 1)
 SECONDS = st.one_of(st.floats(0, 100), st.sampled_from(BOUNDS))
 
 
@@ -80,8 +81,10 @@ def test_an_answer_without_a_second_token_has_no_time_per_token(record, changed)
 def test_an_answer_that_did_not_finish_is_counted_and_in_no_latency(record, outcome):
     series = Series()
     series.ended(record(outcome=outcome, finished=math.nan), None, promising(1, 2))
-    assert set(series.success.counts) <= {"abort", "error"}
-    assert series.success.counts.total() == 1
+    series.ended(record(outcome=outcome, finished=math.nan), None, promising(1, 2), status=400)
+    assert set(series.success.counts) <= {"abort", "error", "refused"}
+    assert series.success.counts["refused"] == (outcome is Outcome.FAILED)
+    assert series.success.counts.total() == 2
     assert not any(h.total for h in (series.e2e_latency, series.generation_tokens, series.forecast_error))
     assert series.coverage.ratio is None
 
@@ -103,6 +106,7 @@ def test_a_forecast_is_compared_with_what_came(record, tokens, finish_reason, er
     series.ended(record(output_tokens=tokens), finish_reason, promising(5, 15))
     assert series.forecast_error.total == error
     assert series.coverage.ratio == inside
+    assert (series.coverage.promised, series.coverage.answers) == (0.9, 1)
 
 
 @pytest.mark.parametrize("forecast", [None, Forecast.unknown(100)])
@@ -117,16 +121,19 @@ def test_an_interval_without_a_promise_is_not_held_to_it(record):
     series = Series()
     series.ended(record(), "stop", Forecast.interval(1, 2))
     assert series.forecast_error.total == 7.5
-    assert series.coverage.ratio is None
+    assert (series.coverage.ratio, series.coverage.promised, series.coverage.answers) == (None, None, 0)
 
 
-@given(inside=st.lists(st.booleans(), min_size=1, max_size=3 * LAST_ANSWERS))
-def test_coverage_is_the_share_of_the_last_answers(inside):
+@given(inside=st.lists(st.booleans(), min_size=1, max_size=3 * LAST_ANSWERS), promises=st.tuples(SHARES, SHARES))
+def test_coverage_and_its_promise_are_those_of_the_last_answers(inside, promises):
     coverage = Coverage()
-    for one in inside:
-        coverage.add(one)
+    told = [promises[one] for one in inside]
+    for one, promise in zip(inside, told, strict=True):
+        coverage.add(one, promise)
     last = inside[-LAST_ANSWERS:]
     assert coverage.ratio == sum(last) / len(last)
+    assert coverage.promised == pytest.approx(sum(told[-LAST_ANSWERS:]) / len(last))
+    assert coverage.answers == len(inside)
 
 
 def test_reasons_that_an_engine_invents_are_bounded():

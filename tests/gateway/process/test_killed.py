@@ -107,6 +107,9 @@ def test_asked_to_end_it_lets_those_end_who_run_or_wait_and_takes_no_more(tmp_pa
             with pytest.raises(urllib.error.HTTPError, match="503") as unready:
                 urllib.request.urlopen(f"{gateway.url}/ready", timeout=10)  # noqa: S310 - our own
             unready.value.close()
+            with pytest.raises(urllib.error.HTTPError, match="503") as unready:
+                urllib.request.urlopen(f"{gateway.url}/ready/gateway", timeout=10)  # noqa: S310 - our own
+            unready.value.close()
             asked.join(30)
             assert gateway.process.wait(10) == 0
         assert [status for status, _, _ in found] == [200] * 6
@@ -115,6 +118,26 @@ def test_asked_to_end_it_lets_those_end_who_run_or_wait_and_takes_no_more(tmp_pa
             assert told[-1] == "[DONE]"
             assert sum(bool(event["choices"][0]["delta"].get("content")) for event in told[:-1]) == 300
     assert sum(row.done for row in read_journal(path)) == 6
+
+
+def test_asked_to_read_its_keys_again_it_does_and_lets_those_end_who_run(tmp_path):
+    keys = tmp_path / "keys.toml"
+    keys.write_text('[[key]]\nname = "a"\nkey = "old"\n', encoding="utf-8")
+    flags = ("--journal", "none", "--keys", str(keys))
+    with fake_engine(step_ms=5) as fake, serving("--engine", fake.url, *flags) as gateway:
+        found = []
+        asked = threading.Thread(
+            target=lambda: found.extend(asking(chat(300), url=gateway.url, Authorization="Bearer old"))
+        )
+        asked.start()
+        until(lambda: gateway.sum("soonest_num_requests_running") == 1)
+        keys.write_text('[[key]]\nname = "a"\nkey = "new"\n', encoding="utf-8")
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: "read the key file again" in gateway.log())
+        for key, status in (("new", 200), ("old", 401)):
+            assert asking(chat(1), url=gateway.url, Authorization=f"Bearer {key}")[0][0] == status
+        asked.join(30)
+        assert [status for status, _, _ in found] == [200]
 
 
 def test_asked_twice_it_ends_at_once():

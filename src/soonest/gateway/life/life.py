@@ -220,7 +220,7 @@ class Life(Asked):
         """Metrics, the log line and the span."""
         gateway, record, reason = self.gateway, self._record(now), self.said.finish_reason or None
         if not math.isnan(self.admitted):
-            self.series.ended(record, reason, self.made.forecast if self.choices == 1 else None)
+            self.series.ended(record, reason, self.made.forecast if self.choices == 1 else None, self.status)
         if gateway.live is not None:
             gateway.live.ended(self, record, now)
         engine = self.backend.name if self.backend is not None else ""

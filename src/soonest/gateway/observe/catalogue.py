@@ -72,7 +72,8 @@ METRICS: Mapping[str, Meaning] = MappingProxyType(
         "soonest_request_generation_tokens": _histogram(buckets.TOKENS, "Output tokens of finished requests."),
         "soonest_request_success_total": _counter(
             (*MODEL, "finished_reason"),
-            "Requests that ended, by the engine's finish reason; abort if the client left, error if it failed.",
+            "Requests that ended, by the engine's finish reason; abort if the client left, refused if the request"
+            " itself was wrong (4xx), error if it failed.",
         ),
         "soonest_admission_rejections_total": _counter(
             (*MODEL, "reason"), "Requests that the gateway answered with an error of its own, by reason."
@@ -90,6 +91,10 @@ METRICS: Mapping[str, Meaning] = MappingProxyType(
             MODEL,
             "Share of the last 1,000 finished answers with a promised interval that lay inside it.",
         ),
+        "soonest_forecast_promised_ratio": Meaning(
+            Kind.GAUGE, MODEL, "Share of those answers that was promised: the mean of their forecasts' coverages."
+        ),
+        "soonest_forecast_promises_total": _counter(MODEL, "Finished answers with a promised interval."),
         "soonest_forecast_fallbacks_total": _counter(
             (*MODEL, "reason"),
             "Requests served without a forecast, as unknown, by reason; or, for the reason tokenize, with an estimate"

@@ -42,6 +42,8 @@ NUMBERS: Mapping[str, Callable[[Series], float | Mapping[str, int] | None]] = {
     "soonest_admission_rejections_total": lambda s: s.rejections.counts,
     "soonest_forecast_fallbacks_total": lambda s: s.fallbacks.counts,
     "soonest_forecast_coverage_ratio": lambda s: s.coverage.ratio,
+    "soonest_forecast_promised_ratio": lambda s: s.coverage.promised,
+    "soonest_forecast_promises_total": lambda s: s.coverage.answers,
     "soonest_upstream_retries_total": lambda s: s.retries,
 }
 """A mapping is by the third label, the reason."""

@@ -17,6 +17,9 @@ LAST_ANSWERS = 1000
 MOST_REASONS = 32
 LONGEST_LABEL = 128
 OTHER = "other"
+REFUSED = "refused"
+NOT_ITS_OWN = frozenset({401, 403, 408, 429})
+"""What a request is told for want of a key, which may be the gateway's, of time, or of room."""
 ENDED = {Outcome.CANCELLED: "abort", Outcome.ABORTED: "abort", Outcome.FAILED: "error", Outcome.REJECTED: "error"}
 
 
@@ -67,29 +70,38 @@ class Reasons:
 
 
 class Coverage:
-    """The share of the last answers that lay inside the interval that was promised."""
+    """The share of the last answers that lay inside the interval that was promised, and the share that was promised."""
 
-    __slots__ = ("_inside", "_last")
+    __slots__ = ("_inside", "_last", "_promises", "answers")
 
     def __init__(self) -> None:
         self._last: deque[bool] = deque(maxlen=LAST_ANSWERS)
+        self._promises: deque[float] = deque(maxlen=LAST_ANSWERS)
         self._inside = 0
+        self.answers = 0
 
     def __len__(self) -> int:
         """How many answers it tells of."""
         return len(self._last)
 
-    def add(self, inside: bool) -> None:  # noqa: FBT001 - the one thing that it counts
-        """One more answer; the oldest is forgotten."""
+    def add(self, inside: bool, promise: float) -> None:  # noqa: FBT001 - the one thing that it counts
+        """One more answer, and its chance to be inside as it was promised; the oldest is forgotten."""
         if len(self._last) == LAST_ANSWERS:
             self._inside -= self._last[0]
         self._last.append(inside)
+        self._promises.append(promise)
         self._inside += inside
+        self.answers += 1
 
     @property
     def ratio(self) -> float | None:
         """None until an interval was promised."""
         return self._inside / len(self._last) if self._last else None
+
+    @property
+    def promised(self) -> float | None:
+        """What `ratio` is to be: the mean promise of the same answers. None until an interval was promised."""
+        return math.fsum(self._promises) / len(self._promises) if self._promises else None
 
 
 class Series:
@@ -144,10 +156,16 @@ class Series:
         """The engine counted a prompt whose tokens had been estimated."""
         self.prompt_error.observe(abs(estimated - actual) / max(actual, 1))
 
-    def ended(self, record: Record, finish_reason: str | None = None, forecast: Forecast | None = None) -> None:
-        """A request that was admitted is over, one way or another; only finished ones have latencies and lengths."""
+    def ended(
+        self, record: Record, finish_reason: str | None = None, forecast: Forecast | None = None, status: int = 0
+    ) -> None:
+        """A request that was admitted is over, one way or another; only finished ones have latencies and lengths.
+
+        `status` is what the client was told; it says whether a request that failed was to blame itself.
+        """
         if record.outcome is not Outcome.FINISHED:
-            self.success.add(ENDED[record.outcome])
+            blamed = record.outcome is Outcome.FAILED and 400 <= status < 500 and status not in NOT_ITS_OWN
+            self.success.add(REFUSED if blamed else ENDED[record.outcome])
             return
         self.success.add(finish_reason or "stop")
         tokens = record.output_tokens
@@ -164,7 +182,7 @@ class Series:
         error = tokens - forecast.expected
         self.forecast_error.observe(max(error, 0.0) if cut else abs(error))
         if forecast.coverage is not None:
-            self.coverage.add(inside(forecast, tokens, cut=cut))
+            self.coverage.add(inside(forecast, tokens, cut=cut), forecast.coverage)
 
 
 def inside(forecast: Forecast, tokens: int, *, cut: bool) -> bool:

@@ -29,7 +29,6 @@ class Recent:
         self._known: deque[bool] = deque(maxlen=LAST_ANSWERS)
         self._pairs: deque[tuple[float, int, int]] = deque(maxlen=MOST_PAIRS)
         self._coverage = Coverage()
-        self._promised: float | None = None
 
     def look(self, live: Live) -> None:
         """Take in what is new; what ended while nobody looked is there as far as it is kept."""
@@ -44,7 +43,7 @@ class Recent:
         return {
             "answers": len(self._known),
             "known": sum(self._known),
-            "promised": self._promised,
+            "promised": self._coverage.promised,
             "judged": len(self._coverage),
             "coverage": self._coverage.ratio,
             "pairs": list(self._pairs),
@@ -77,8 +76,7 @@ class Recent:
             cut = ended.finish_reason == "length"
             self._pairs.append((round(forecast.expected, 1), record.output_tokens, int(cut)))
             if forecast.coverage is not None:
-                self._promised = forecast.coverage
-                self._coverage.add(inside(forecast, record.output_tokens, cut=cut))
+                self._coverage.add(inside(forecast, record.output_tokens, cut=cut), forecast.coverage)
 
     def _spread(self) -> dict[str, float]:
         values = np.array(self._seconds)

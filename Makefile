@@ -8,7 +8,7 @@ VLLM := .venv-vllm
 LLAMACPP := .venv-llamacpp
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
-.PHONY: help demo sim test test-slow test-numba test-vllm test-llamacpp lint format docs bench clean
+.PHONY: help demo sim test test-slow test-numba test-vllm test-llamacpp test-llamacpp-python lint format docs bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -36,6 +36,9 @@ test-vllm: $(VLLM)/done  ## Run the tests inside vLLM for CPU, in an environment
 
 test-llamacpp: $(LLAMACPP)/done  ## Run the tests before llama.cpp's own server, in an environment of its own
 	$(LLAMACPP)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default --durations=15 tests/llamacpp
+
+test-llamacpp-python: $(LLAMACPP)/python  ## Run the tests before llama-cpp-python's server, which is built for it
+	$(LLAMACPP)/bin/python -m pytest -rs -p no:cacheprovider -o filterwarnings=default tests/llamacpp/test_python_server.py
 
 lint: .venv/dev  ## Check style, format and types
 	$(BIN)/ruff check
@@ -97,4 +100,10 @@ $(LLAMACPP)/bin/python:
 $(LLAMACPP)/done: pyproject.toml | $(LLAMACPP)/bin/python
 	$(LLAMACPP)/bin/python $(PIP) --constraint constraints.txt --editable '.[gateway]' gguf==0.19.0 xllamacpp==2026.10.11549 \
 		safetensors hypothesis openai pytest
+	@touch $@
+
+# The oldest version whose server is that of today, since it has the least to build.
+$(LLAMACPP)/python: $(LLAMACPP)/done
+	CMAKE_ARGS='-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1' \
+		$(LLAMACPP)/bin/python $(PIP) --no-binary llama-cpp-python 'llama-cpp-python[server]==0.3.2'
 	@touch $@

@@ -1,4 +1,4 @@
-"""The gateway before llama-cpp-python's server, which makes one answer at a time and drops it when another is asked for."""
+"""The gateway before llama-cpp-python's server, which ends an answer when another is asked for."""
 
 import json
 import sys
@@ -102,7 +102,7 @@ def test_whoever_waits_goes_by_its_forecast(client, gateway):
         ended[name] = time.monotonic()
 
     with ThreadPoolExecutor(7) as pool:
-        calls = [pool.submit(ask, "busy", 3000)]
+        calls = [pool.submit(ask, "busy", 1500)]
         until(lambda: gateway.sum("soonest_num_requests_running") == 1)
         calls += [pool.submit(ask, f"long {i}", 300 + i) for i in range(3)]
         until(lambda: gateway.sum("soonest_num_requests_waiting") == 3)

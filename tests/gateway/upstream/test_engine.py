@@ -43,6 +43,21 @@ def test_an_engine_is_known_by_its_models_owner(owner):
     assert looked({"/v1/models": {"data": [{"owned_by": owner}]}}).dialect is DIALECTS[owner]
 
 
+@pytest.mark.parametrize(("owner", "named"), [("vllm", b"ours"), ("me", None)])
+def test_a_server_that_refuses_names_is_told_none(owner, named):
+    asked = []
+
+    async def run():
+        async with canned({"/v1/models": {"data": [{"owned_by": owner}]}, "/x": {}}, asked) as url, opened() as client:
+            engine = Engine(url, client)
+            await engine.look()
+            (await engine.request("POST", "/x", [(b"x-request-id", b"theirs")], b"{}", request_id="ours")).release()
+
+    asyncio.run(run())
+    lines = asked[-1][2].lower().split(b"\r\n")
+    assert [line.partition(b": ")[2] for line in lines if line.startswith(b"x-request-id")] == [named] * bool(named)
+
+
 def test_a_server_that_ends_an_answer_for_the_next_request_is_not_asked_again_what_would_be_one():
     asked = []
 

@@ -34,6 +34,7 @@ class Dialect:
     template: str = ""  # path that turns messages into a prompt
     health: str = "/health"
     at_once: int | None = None  # requests, where that is a property of its kind
+    request_ids: bool = True  # whether it takes any `X-Request-Id`
     owners: tuple[str, ...] = ()  # `owned_by` of its models
 
     @property
@@ -88,6 +89,7 @@ LLAMACPP_PYTHON: Final = Dialect(
     name="llamacpp-python",
     at_once=1,  # another one's arrival ends a running stream, unless it is told otherwise
     health="/health",  # it has none and says so at once; all that it has waits for the answer that is being made
+    request_ids=False,  # refuses a request whose id is no UUID
     owners=("me",),
 )
 SOONEST: Final = Dialect(

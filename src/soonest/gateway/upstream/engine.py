@@ -108,7 +108,7 @@ class Engine:
         is not compressed. Once the whole answer came well, tell the breaker; unless `judged`, its status says nothing
         about the engine.
         """
-        sent = request_headers(headers, request_id, readable=readable)
+        sent = request_headers(headers, request_id if self.dialect.request_ids else None, readable=readable)
         try:
             response = await self._client.send(method, self.url(path), sent, body)
         except EngineError:

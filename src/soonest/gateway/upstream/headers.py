@@ -48,14 +48,15 @@ PLAIN: Final = frozenset({b"", b",keep-alive", b",close", b",Keep-Alive"})
 
 
 def request_headers(
-    headers: Iterable[tuple[bytes, bytes]], request_id: str = "", *, readable: bool = False
+    headers: Iterable[tuple[bytes, bytes]], request_id: str | None = "", *, readable: bool = False
 ) -> CIMultiDict[str]:
     """What the engine is sent, from names in lower case as ASGI has them.
 
-    `request_id` takes the place of the client's. With `readable` the engine is asked not to compress, so that the
-    answer can be looked at. Raises `BadHeader` for a value that is not UTF-8, which is what our HTTP client writes.
+    `request_id` takes the place of the client's, which stays where it is empty; with `None` there is none. With
+    `readable` the engine is asked not to compress, so that the answer can be looked at. Raises `BadHeader` for a value
+    that is not UTF-8, which is what our HTTP client writes.
     """
-    dropped = SKIPPED[bool(request_id), readable]
+    dropped = SKIPPED[request_id != "", readable]
     sent, named, name = [], b"", b""
     try:
         for name, value in headers:

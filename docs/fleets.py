@@ -139,7 +139,7 @@ def scarce(_up: str) -> str:
     cases: dict[tuple[str, ...], dict[str, Row]] = {}
     for row in found:
         memory = "no limit" if row["memory"] is None else f"{row['memory']:,}"
-        case = (str(row["slots"]), memory, row["speeds"], f"{row['load']:g}", row["order"])
+        case = tuple(map(str, (row["slots"], memory, row["speeds"], f"{row['load']:g}", row["order"])))
         cases.setdefault(case, {})[row["queueing"]] = row
     heads = ["slots", "memory", "speeds", "load", "order", f"`{names[0]}`: mean JCT s", "p99", "max"]
     heads += [head for name in names[1:] for head in (f"`{name}`: gain %", "p99", "max")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections import defaultdict
@@ -99,21 +98,14 @@ def checked(replay: Replay | None, comparison: Comparison) -> dict[str, object]:
 
 def document(comparison: Comparison) -> dict[str, object]:
     """The command, versions, conditions and every run, for JSON."""
-    from soonest.report.study.origin import versions
+    from soonest.report.study.origin import command, versions
 
     return {
-        "command": command(),
+        "command": command(sys.argv[1:]),
         "versions": versions(),
         "conditions": conditions(comparison),
         "runs": [_flat(run) for run in comparison.runs],
     }
-
-
-def command() -> str:
-    """What was typed, without a password."""
-    from soonest.data.journal.place import shown as without_password
-
-    return shlex.join(["soonest", *map(without_password, sys.argv[1:])])
 
 
 def conditions(comparison: Comparison) -> dict[str, object]:
@@ -195,7 +187,7 @@ def write_page(
     """All of it on one page: a section for each load, distributions at the highest, and all loads beside each other."""
     from soonest.report.study import Study, compared
     from soonest.report.study.html import write_page
-    from soonest.report.study.origin import machine, versions
+    from soonest.report.study.origin import command, machine, versions
 
     loads = comparison.loads or (None,)
     remarks = [*_predictors(comparison), *_said_of(replay, comparison)]
@@ -216,7 +208,7 @@ def write_page(
     study = Study(
         "sim",
         "; ".join([_requests(comparison, trace), *_engine(comparison)]),
-        command(),
+        command(sys.argv[1:]),
         comparison.scenario.seed,
         versions(),
         machine(),

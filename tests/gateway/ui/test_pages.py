@@ -38,6 +38,11 @@ def keys():
     )
 
 
+def customers():
+    """The same without the key that may look."""
+    return Access([Key("customer", hashlib.sha256(MAY_NOT.encode()).digest(), "customer")])
+
+
 def get(url, key=""):
     """Status, headers and body, whatever the status."""
     asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - ours
@@ -237,14 +242,13 @@ def test_all_viewers_see_the_same_picture_and_nothing_is_drawn_for_nobody(monkey
 
 
 def test_a_key_that_is_taken_away_sees_nothing_more():
-    others = Access([Key("customer", hashlib.sha256(MAY_NOT.encode()).digest(), "customer")])
     with (
         fake_engine() as fake,
         running(fake.url, ui=True, parts={"access": keys()}) as gateway,
         looking(gateway.url, MAY) as viewer,
     ):
         viewer.picture()
-        gateway.gateway.access = others
+        gateway.gateway.access = customers()
         until(lambda: viewer.event() == ("", b""))
 
 

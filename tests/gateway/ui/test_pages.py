@@ -196,6 +196,28 @@ def test_no_prompt_and_no_answer_is_ever_in_it():
         assert b"finish_reason" in seen
 
 
+@pytest.mark.parametrize(
+    ("odd", "shown"),
+    [
+        ({"model": "half \ud800 a pair"}, "half ? a pair"),
+        ({"model": "m" * 1000}, "m" * 128),
+        ({"model": "ein Größeres 😀"}, "ein Größeres 😀"),
+        ({"priority": 10**30, "seed": 10**40}, "fake"),
+    ],
+)
+def test_a_request_is_told_whatever_stands_in_its_body(odd, shown):
+    with fake_engine(step_ms=20) as fake, running(fake.url, ui=True) as gateway:
+        asking({**chat(1, model="fake"), **odd}, url=gateway.url)
+        with crowd(gateway.url, ({**chat(30000, stream=True, model="fake"), **odd}, {})):
+            until(lambda: gateway.gateway.dispatcher.places[0].in_flight == 1)
+            with looking(gateway.url) as viewer:
+                rows = {row["state"]: row for row in viewer.picture()["requests"]}
+            assert {"running"} <= set(rows) <= {"running", "finished", "failed"}
+            for row in rows.values():
+                status, _, said = get(f"{gateway.url}/ui/requests/{row['key']}")
+                assert (status, json.loads(said)["model"]) == (200, shown)
+
+
 def test_a_picture_is_bounded_whatever_clients_call_themselves():
     worst = "\\" * 124
     named = [

@@ -13,6 +13,8 @@ from tests.gateway.running import running
 from tests.gateway.ui.conftest import NARROW, WIDE
 from tests.gateway.ui.test_pages import MAY, MAY_NOT, crowd, customers, keys
 
+from soonest.gateway.ui import stream
+
 pytestmark = pytest.mark.slow
 SLOTS = 2
 HIDE = """hidden => {
@@ -167,6 +169,24 @@ def test_it_survives_the_gateway_s_restart_and_says_so(tab):
         page.keyboard.press("Escape")
         expect(row(page, "after")).to_contain_text("finished")
         expect(row(page, "before")).to_have_count(0)
+
+
+def test_a_page_that_cannot_be_drawn_says_so_and_comes_back(tab, monkeypatch):
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway, tab(gateway.url) as page:
+        expect(page.locator("#status")).to_have_text("Live")
+        monkeypatch.setattr(stream, "picture", lambda *_: 1 / 0)
+        expect(page.locator("#status")).to_have_text(re.compile("^The gateway cannot draw this page"))
+        page.wait_for_timeout(1500)
+        expect(page.locator("#status")).to_have_text(re.compile("^The gateway cannot draw this page"))
+        monkeypatch.undo()
+        expect(page.locator("#status")).to_have_text("Live")
+
+
+def test_a_gateway_that_stops_is_said_to_stop(tab):
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway, tab(gateway.url) as page:
+        expect(page.locator("#status")).to_have_text("Live")
+        gateway.call(gateway.gateway.live.stream.end)
+        expect(page.locator("#status")).to_have_text("The gateway stops; waiting for it to come back")
 
 
 def test_a_hidden_tab_does_not_look(tab):

@@ -293,7 +293,7 @@ def test_one_that_fails_is_logged_and_the_stream_ends(monkeypatch, caplog):
     monkeypatch.setattr(stream, "picture", lambda *_: 1 / 0)
     with fake_engine() as fake, running(fake.url, ui=True) as gateway:
         with looking(gateway.url) as viewer:
-            assert [viewer.event(), viewer.event()] == [("goodbye", b"{}"), ("", b"")]
+            assert [viewer.event(), viewer.event()] == [("fault", b"{}"), ("", b"")]
         assert "the live page cannot be drawn" in caplog.text
         monkeypatch.undo()
         with looking(gateway.url) as viewer:

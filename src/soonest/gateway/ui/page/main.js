@@ -31,6 +31,7 @@ const stream = new Stream({
   },
   lost: () => status("lost", "No connection; trying again"),
   stopping: () => status("lost", "The gateway stops; waiting for it to come back"),
+  fault: () => status("lost", "The gateway cannot draw this page, and its log says why; trying again"),
   hidden: () => status("connecting", "Not looking while the tab is hidden"),
   refused(message) {
     sessionStorage.removeItem(KEPT);

@@ -25,10 +25,11 @@ KEPT = 50
 def simulate_all(
     comparison: Comparison, folder: Path | None, cluster: Cluster | None = None, *, keep: bool
 ) -> dict[str, list[Records]]:
-    """Run all under a progress bar; the records of the highest load are kept for a plot."""
+    """Run all under a progress bar, in a pipe with lines; the records of the highest load are kept for a plot."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from soonest.cli.progress import Lines
     from soonest.report import write_csv
 
     kept: dict[str, list[Records]] = defaultdict(list)
@@ -37,11 +38,12 @@ def simulate_all(
         folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("simulating", total=comparison.size)
+        task, lines = progress.add_task("simulating", total=comparison.size), Lines(progress.console)
 
         def watch(run: Run, records: Records) -> None:
             label = comparison.label(run.arm)
             progress.update(task, advance=1, description=label)
+            lines.tell("simulated", len(comparison.runs), comparison.size)
             if keep and run.load == highest and len(kept[label]) < KEPT:
                 kept[label].append(records)
             if folder is not None:

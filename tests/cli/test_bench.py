@@ -13,7 +13,7 @@ import pytest
 from tests.cli.pages import made_with
 from tests.fakes.engine import running
 
-from soonest.cli.bench import arms, measuring, output
+from soonest.cli.bench import arms, measuring
 from soonest.core import SimulationError
 from soonest.report.table import three_digits
 
@@ -207,8 +207,43 @@ def test_an_engine_that_is_started_keeps_the_order_of_arrival(soonest, monkeypat
         assert {call.prompt.max_tokens for call in setup.plan.calls} == {160}
 
 
-def test_a_secret_is_not_in_the_command():
-    assert (
-        output.command(["bench", "--api-key", "s3", "--api-key=s4", "-n", "3"])
-        == "soonest bench --api-key ... --api-key=... -n 3"
+def test_no_secret_is_published(soonest, engine, prompts, tmp_path):
+    url = engine.url.replace("://", "://someone:S3CRET@")
+    code, out, said = soonest(
+        "--url", url, "--prompts", prompts, "-n", 20, "--request-rate", 200, "--html", "out.html", "--json", "out.json",
+        "--save-detailed",
+    )  # fmt: skip
+    assert code == 0
+    page, document = (tmp_path / "out.html").read_text(), (tmp_path / "out.json").read_text()
+    assert "someone:***@" in page
+    assert "S3CRET" not in out + said + page + document
+
+
+FLAGS = (
+    "--engine-key S3CRET-1 --engine-key=S3CRET-2 --in-flight 4 --log-level error "
+    "--journal postgresql://u:S3CRET-3@127.0.0.1:9/b?password=S3CRET-4 --journal none"
+)
+
+
+@pytest.mark.slow
+def test_no_secret_of_a_gateway_s_flags_is_published(soonest, engine, prompts, tmp_path):
+    compared = ("--engine", engine.url, "--compare", "fcfs", "--prompts", prompts, "-n", 20, "-r", 1)
+    code, out, said = soonest(
+        *compared, "--request-rate", 200, "--gateway-flags", FLAGS, "--html", "out.html", "--json", "out.json"
     )
+    assert code == 0
+    page, document = (tmp_path / "out.html").read_text(), (tmp_path / "out.json").read_text()
+    assert "--engine-key ... --engine-key=... --in-flight 4" in page
+    assert json.loads(document)["conditions"]["gateway_flags"].startswith("--engine-key ... --engine-key=... --in-fl")
+    assert "S3CRET" not in out + said + page + document
+    code, out, said = soonest(*compared, f"--gateway-flags={FLAGS} --no-such-flag")
+    assert code == 2
+    assert "--engine-key ... --engine-key=..." in said
+    assert "did not start" in said
+    assert "S3CRET" not in out + said
+
+
+def test_an_endpoint_that_is_not_there_tells_no_password(soonest):
+    for url in ("http://u:S3CRET@127.0.0.1:9", "ftp://u:S3CRET@127.0.0.1:9"):
+        code, _, said = soonest("--url", url)
+        assert (code, "u:***@" in said, "S3CRET" in said) == (2, True, False)

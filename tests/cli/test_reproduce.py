@@ -1,16 +1,39 @@
 """`soonest reproduce`: which studies run, what it leaves behind, what it refuses."""
 
+import signal
+import subprocess
 import sys
 
 import pytest
 import typer.main
+from tests.gateway.clients import until
 
 from soonest.cli import app
+from soonest.cli.progress import lines
 from soonest.report.study import Section, Study
 from soonest.studies import reproduction
 from soonest.studies.reproduction import REPRODUCTIONS, Stopwatch
 
 ASKED = []
+LONG = """
+import os, sys, time
+from pathlib import Path
+from soonest.cli import main
+from soonest.studies import reproduction
+
+def sleep(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(60)
+
+def load(name):
+    return lambda settings, progress: reproduction.spread(sleep, [FOLDER] * 6, settings, progress, "sleeping")
+
+if __name__ == "__main__":
+    FOLDER = sys.argv[1]
+    reproduction.reproduction = load
+    sys.argv = ["soonest", "reproduce", "ssjf", "--workers", "2"]
+    main()
+"""
 TITLES = ["What stands", "Closed forms"]
 
 
@@ -47,6 +70,34 @@ def test_what_stands_is_said_wherever_it_is_written(soonest, monkeypatch, titles
     monkeypatch.setattr(sys.modules[__name__], "TITLES", titles)
     _, out, _ = soonest("reproduce", "robust")
     assert f"Title of robust\n\n{said}: all of robust.\n\nsoonest reproduce" in out
+
+
+def test_a_pipe_is_told_how_far_it_is(soonest, monkeypatch):
+    monkeypatch.setattr(lines, "EVERY", 0.0)
+    _, _, err = soonest("reproduce", "ssjf")
+    assert "ssjf: thinking: 0 of 1\nssjf: thinking: 1 of 1\n" in err
+
+
+def test_it_is_told_so_seldom(soonest):
+    _, _, err = soonest("reproduce", "ssjf")
+    assert " of 1" not in err
+
+
+def test_sigterm_ends_it_and_its_processes_and_leaves_nothing_behind(tmp_path):
+    (tmp_path / "long.py").write_text(LONG, encoding="utf-8")
+    noted = tmp_path / "noted"
+    noted.mkdir()
+    with subprocess.Popen([sys.executable, tmp_path / "long.py", noted], stderr=subprocess.PIPE, text=True) as study:
+        try:
+            until(lambda: len(list(noted.iterdir())) == 2 or study.poll() is not None, 60)
+            study.terminate()
+            _, err = study.communicate(timeout=30)  # its processes have stderr too: they have ended
+        finally:
+            study.kill()
+    assert study.returncode == 128 + signal.SIGTERM
+    assert "resource_tracker" not in err
+    assert "Traceback" not in err
+    assert len(list(noted.iterdir())) == 2
 
 
 def test_all_studies_leave_json_and_one_page(soonest, tmp_path):

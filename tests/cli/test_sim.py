@@ -9,6 +9,7 @@ import pytest
 from tests.cli.pages import made_with
 
 from soonest.cli import results
+from soonest.cli.progress import lines
 from soonest.data import sample, write_log
 from soonest.report import NOTHING_QUEUED
 from soonest.report.table import three_digits
@@ -115,6 +116,13 @@ def test_a_flag_that_means_something_is_taken(soonest, tmp_path, words):
     code, out, _ = soonest(*words, "-n", "40", "-r", "1", "--rate", "1")
     assert code == 0
     assert "| fcfs" in out
+
+
+def test_a_pipe_is_told_how_far_it_is_and_seldom(soonest, monkeypatch):
+    words = ("--policy", "fcfs,longest", "--requests", 50, "-r", 2, "-l", 0.5)
+    assert " of 4" not in soonest(*words)[2]
+    monkeypatch.setattr(lines, "EVERY", 0.0)
+    assert [f"simulated: {n} of 4\n" in soonest(*words)[2] for n in (1, 4)] == [True, True]
 
 
 def test_goodput_is_a_column_where_somebody_stated_slos(soonest):

@@ -111,6 +111,27 @@ def test_engines_are_fitted_each_for_itself():
     assert made.steps.steptime.duration(0, 12, 6000) == pytest.approx(STEPS.duration(0, 12, 6000), rel=0.08)
 
 
+def test_of_gateways_that_shared_an_engine_no_part_is_taken_for_the_whole():
+    """Each noted the limit that it had learned, about half of what ran there."""
+    rows = [row._replace(run=1 + i % 2) for i, row in enumerate(journal_of(load=1.1)[0])]
+    made, comparison = replayed(rows, {"in_flight": "6"})
+    assert made.slots == 12
+    assert made.check(comparison.runs).trusted
+    told = {"in_flight": "6", "engine_slots": "10"}
+    assert Replay.of(rows, told, "journal", None, None).slots == 10, "others waited in the engine"
+
+
+def test_runs_one_after_the_other_and_at_engines_of_their_own_keep_their_limits():
+    rows, _ = journal_of(n=300)
+    end = max(row.finished for row in rows) - START
+    times = ("arrival", "admitted", "first_token", "finished")
+    later = [row._replace(run=2, **{name: getattr(row, name) + end for name in times}) for row in rows]
+    first = [row._replace(run=1) for row in rows]
+    other = [row._replace(run=3, engine="b") for row in rows]
+    for several in ([*first, *later], [*first, *other]):
+        assert Replay.of(several, {"in_flight": "20"}, "journal", None, None).slots == 20
+
+
 def test_a_constant_step_time_needs_no_variety():
     rows, _ = journal_of(n=300, slots=1, steps=StepTime.linear(0.01))
     fit = fit_lives(rows)

@@ -9,6 +9,7 @@ import orjson
 
 from soonest.bench.probe import root
 from soonest.core import SoonestError
+from soonest.core.errors import without_password
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,8 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
-            raise SoonestError(f"{self.url!r} is no URL of an endpoint: give one such as http://127.0.0.1:8080")
+            shown = without_password(self.url)
+            raise SoonestError(f"{shown!r} is no URL of an endpoint: give one such as http://127.0.0.1:8080")
         if not self.timeout > 0:
             raise SoonestError(f"a timeout is a number of seconds above 0, got {self.timeout:g}")
 

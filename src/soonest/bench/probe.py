@@ -11,6 +11,7 @@ from typing import Final
 import aiohttp
 
 from soonest.core import SoonestError
+from soonest.core.errors import without_password
 
 UNDER_WAY: Final = re.compile(
     r"^\w+:?_?(?:num_requests_waiting|num_requests_running|num_queue_reqs|num_running_reqs)(?:\{.*\})? (\S+)$",
@@ -28,12 +29,13 @@ async def model_of(url: str, key: str | None = None) -> str:
         SoonestError: nobody answers, or it names none.
     """
     target = f"{root(url)}/v1/models"
+    shown = without_password(target)
     try:
         return str(json.loads(await _read(target, key))["data"][0]["id"])
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        raise SoonestError(f"{target} does not answer ({error}): is the URL right and the server up?") from None
+        raise SoonestError(f"{shown} does not answer ({error}): is the URL right and the server up?") from None
     except (ValueError, KeyError, IndexError, TypeError):
-        raise SoonestError(f"{target} names no model: give --model") from None
+        raise SoonestError(f"{shown} names no model: give --model") from None
 
 
 async def slots_of(url: str) -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from soonest.core import SoonestError
 from soonest.engines.process import begun, ended, ready
+from soonest.report.study.origin import masked
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -61,5 +62,5 @@ async def _address(process: Process, words: Sequence[str], said: IO[bytes]) -> s
     if facts is None:
         said.seek(0)
         complaint = said.read().decode(errors="replace").strip()[-COMPLAINT:]
-        raise SoonestError(f"`soonest {' '.join(words)}` did not start: {complaint or 'it said nothing'}")
+        raise SoonestError(f"`soonest {' '.join(masked(words))}` did not start: {complaint or 'it said nothing'}")
     return str(facts["url"])

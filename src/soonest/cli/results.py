@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections import defaultdict
@@ -26,10 +25,11 @@ KEPT = 50
 def simulate_all(
     comparison: Comparison, folder: Path | None, cluster: Cluster | None = None, *, keep: bool
 ) -> dict[str, list[Records]]:
-    """Run all under a progress bar; the records of the highest load are kept for a plot."""
+    """Run all under a progress bar, in a pipe with lines; the records of the highest load are kept for a plot."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from soonest.cli.progress import Lines
     from soonest.report import write_csv
 
     kept: dict[str, list[Records]] = defaultdict(list)
@@ -38,11 +38,12 @@ def simulate_all(
         folder.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("simulating", total=comparison.size)
+        task, lines = progress.add_task("simulating", total=comparison.size), Lines(progress.console)
 
         def watch(run: Run, records: Records) -> None:
             label = comparison.label(run.arm)
             progress.update(task, advance=1, description=label)
+            lines.tell("simulated", len(comparison.runs), comparison.size)
             if keep and run.load == highest and len(kept[label]) < KEPT:
                 kept[label].append(records)
             if folder is not None:
@@ -99,21 +100,14 @@ def checked(replay: Replay | None, comparison: Comparison) -> dict[str, object]:
 
 def document(comparison: Comparison) -> dict[str, object]:
     """The command, versions, conditions and every run, for JSON."""
-    from soonest.report.study.origin import versions
+    from soonest.report.study.origin import command, versions
 
     return {
-        "command": command(),
+        "command": command(sys.argv[1:]),
         "versions": versions(),
         "conditions": conditions(comparison),
         "runs": [_flat(run) for run in comparison.runs],
     }
-
-
-def command() -> str:
-    """What was typed, without a password."""
-    from soonest.data.journal.place import shown as without_password
-
-    return shlex.join(["soonest", *map(without_password, sys.argv[1:])])
 
 
 def conditions(comparison: Comparison) -> dict[str, object]:
@@ -195,7 +189,7 @@ def write_page(
     """All of it on one page: a section for each load, distributions at the highest, and all loads beside each other."""
     from soonest.report.study import Study, compared
     from soonest.report.study.html import write_page
-    from soonest.report.study.origin import machine, versions
+    from soonest.report.study.origin import command, machine, versions
 
     loads = comparison.loads or (None,)
     remarks = [*_predictors(comparison), *_said_of(replay, comparison)]
@@ -216,7 +210,7 @@ def write_page(
     study = Study(
         "sim",
         "; ".join([_requests(comparison, trace), *_engine(comparison)]),
-        command(),
+        command(sys.argv[1:]),
         comparison.scenario.seed,
         versions(),
         machine(),

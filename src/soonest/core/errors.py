@@ -16,6 +16,18 @@
 All of them are also `ValueError`, because each means that an input was wrong.
 """
 
+import re
+
+PASSWORDS = (re.compile(r"(://[^/@:]*):[^/]*@"), r"\1:***@"), (re.compile(r"([?&]\w*password=)[^&\s]*"), r"\1***")
+"""Where a URL holds one: before its host, or among what is asked of a PostgreSQL server."""
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of its URLs left out, for messages and for what is published."""
+    for pattern, instead in PASSWORDS:
+        text = pattern.sub(instead, text)
+    return text
+
 
 class SoonestError(ValueError):
     """The root of the tree above."""

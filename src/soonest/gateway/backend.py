@@ -26,12 +26,15 @@ log = logging.getLogger("soonest.gateway")
 class Backend:
     """An engine with its place in the dispatcher.
 
-    `limit` is how many may be in flight; with `learns` it is found out. With `reserves` the size of its cache counts.
+    `limit` is how many may be in flight; with `learns` it is found out, else `None` is as many as its kind takes. With
+    `reserves` the size of its cache counts.
     """
 
     def __init__(self, engine: Engine, limit: int | None, *, learns: bool, reserves: bool) -> None:
         self.engine, self.name = engine, engine.root  # settings refuse URLs with a password
         self.reserves = reserves
+        self.told = limit is not None
+        """Whether the limit is the operator's, which nothing changes."""
         self.in_flight = InFlight() if learns else None
         self.noted: int | None = None
         """The limit that the journal knows of."""
@@ -41,7 +44,8 @@ class Backend:
         """Ask the engine how it is, and adjust to it what is sent there; `held_back`: somebody waits for a place."""
         state = await self.engine.look()
         self.judge()
-        if self.in_flight is not None and (most := self.engine.dialect.at_once) is not None:
+        most = self.engine.dialect.at_once
+        if not self.told and (most is not None or self.in_flight is None):
             self.place.limit = most
         if state is None:  # old news are no reason to change anything
             return

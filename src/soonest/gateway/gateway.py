@@ -105,7 +105,8 @@ class Gateway:
         await asyncio.gather(*(self._look(backend) for backend in self.backends.values()))
         self._note()
         for backend in self.backends.values():
-            if backend.in_flight is not None and backend.place.up and not backend.engine.dialect.metrics:
+            dialect, learns = backend.engine.dialect, backend.in_flight is not None
+            if learns and backend.place.up and not dialect.metrics and dialect.at_once is None:
                 log.warning(
                     "engine %s tells no metrics: at most %d requests are in flight there; give --in-flight",
                     backend.name,

@@ -119,8 +119,11 @@ class Replay:
 
     @cached_property
     def slots(self) -> int:
-        """Requests that ran at once in each engine: the noted in-flight limit, else the most that were seen."""
-        noted = [self._noted("in_flight"), self._noted("engine_slots")]
+        """Requests that ran at once in each engine: the noted in-flight limit, else the most that were seen.
+
+        Where gateways shared an engine each noted its own part; what they had there together was seen.
+        """
+        noted = [self._most_at_once() if self._shared else self._noted("in_flight"), self._noted("engine_slots")]
         return min([n for n in noted if n], default=0) or self._most_at_once()
 
     @cached_property
@@ -162,6 +165,21 @@ class Replay:
     def _noted(self, key: str) -> int:
         text = self.notes.get(key, "")
         return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
+    def _shared(self) -> bool:
+        """Whether several runs of gateways had requests in one engine over the same time."""
+        spans: dict[tuple[str, int], tuple[float, float]] = {}
+        for row in self.rows:
+            if row.finished > row.admitted:
+                begin, end = spans.get((row.engine, row.run), (row.admitted, row.finished))
+                spans[row.engine, row.run] = min(begin, row.admitted), max(end, row.finished)
+        ends: dict[str, float] = {}
+        for (engine, _), (begin, end) in sorted(spans.items(), key=lambda span: span[1]):
+            if begin < ends.get(engine, begin):
+                return True
+            ends[engine] = end
+        return False
 
     def _most_at_once(self) -> int:
         """The most choices between admission and end in one engine; what ends as another begins makes room for it."""

@@ -11,7 +11,9 @@ from tests.fakes.engine import running as fake_engine
 from tests.gateway.clients import asking, chat, until
 from tests.gateway.running import running
 from tests.gateway.ui.conftest import NARROW, WIDE
-from tests.gateway.ui.test_pages import MAY, MAY_NOT, crowd, keys
+from tests.gateway.ui.test_pages import MAY, MAY_NOT, crowd, customers, keys
+
+from soonest.gateway.ui import stream
 
 pytestmark = pytest.mark.slow
 SLOTS = 2
@@ -169,6 +171,24 @@ def test_it_survives_the_gateway_s_restart_and_says_so(tab):
         expect(row(page, "before")).to_have_count(0)
 
 
+def test_a_page_that_cannot_be_drawn_says_so_and_comes_back(tab, monkeypatch):
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway, tab(gateway.url) as page:
+        expect(page.locator("#status")).to_have_text("Live")
+        monkeypatch.setattr(stream, "picture", lambda *_: 1 / 0)
+        expect(page.locator("#status")).to_have_text(re.compile("^The gateway cannot draw this page"))
+        page.wait_for_timeout(1500)
+        expect(page.locator("#status")).to_have_text(re.compile("^The gateway cannot draw this page"))
+        monkeypatch.undo()
+        expect(page.locator("#status")).to_have_text("Live")
+
+
+def test_a_gateway_that_stops_is_said_to_stop(tab):
+    with fake_engine() as fake, running(fake.url, ui=True) as gateway, tab(gateway.url) as page:
+        expect(page.locator("#status")).to_have_text("Live")
+        gateway.call(gateway.gateway.live.stream.end)
+        expect(page.locator("#status")).to_have_text("The gateway stops; waiting for it to come back")
+
+
 def test_a_hidden_tab_does_not_look(tab):
     with fake_engine() as fake, running(fake.url, ui=True) as gateway, tab(gateway.url) as page:
         expect(page.locator("#status")).to_have_text("Live")
@@ -209,6 +229,34 @@ def test_it_asks_for_a_key_and_keeps_it_in_the_tab_alone(tab):
         page.wait_for_timeout(1500)
         expect(page.locator("#shown")).to_be_hidden()
         assert gateway.gateway.live.stream.viewers == 0
+
+
+def test_when_the_key_is_withdrawn_nothing_of_what_was_shown_stays(tab):
+    held = keys()
+    with (
+        fake_engine() as fake,
+        running(fake.url, ui=True, parts={"access": held}) as gateway,
+        tab(gateway.url) as page,
+    ):
+        asked(gateway, chat(1), Authorization=f"Bearer {MAY}", **named("my-request", ""))
+        field = page.get_by_label("API key")
+        for withdrawn in (True, False):
+            field.fill(MAY)
+            page.keyboard.press("Enter")
+            expect(row(page, "my-request")).to_contain_text("finished")
+            if withdrawn:
+                page.get_by_role("button", name="my-request", exact=True).click()
+                expect(page.get_by_role("dialog")).to_contain_text("Request my-request")
+                gateway.gateway.access = customers()
+            else:
+                page.get_by_role("button", name="Forget the key").click()
+            expect(field).to_be_focused()
+            expect(page.get_by_role("dialog")).to_have_count(0)
+            left = page.content()
+            assert [word for word in ("my-request", "operator", fake.url.partition("//")[2]) if word in left] == []
+            gateway.gateway.access = held
+            assert [error for error in page.errors if "401" not in error] == []
+            page.errors.clear()
 
 
 def test_what_clients_call_themselves_is_text(tab):

@@ -38,6 +38,11 @@ def keys():
     )
 
 
+def customers():
+    """The same without the key that may look."""
+    return Access([Key("customer", hashlib.sha256(MAY_NOT.encode()).digest(), "customer")])
+
+
 def get(url, key=""):
     """Status, headers and body, whatever the status."""
     asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})  # noqa: S310 - ours
@@ -191,6 +196,28 @@ def test_no_prompt_and_no_answer_is_ever_in_it():
         assert b"finish_reason" in seen
 
 
+@pytest.mark.parametrize(
+    ("odd", "shown"),
+    [
+        ({"model": "half \ud800 a pair"}, "half ? a pair"),
+        ({"model": "m" * 1000}, "m" * 128),
+        ({"model": "ein Größeres 😀"}, "ein Größeres 😀"),
+        ({"priority": 10**30, "seed": 10**40}, "fake"),
+    ],
+)
+def test_a_request_is_told_whatever_stands_in_its_body(odd, shown):
+    with fake_engine(step_ms=20) as fake, running(fake.url, ui=True) as gateway:
+        asking({**chat(1, model="fake"), **odd}, url=gateway.url)
+        with crowd(gateway.url, ({**chat(30000, stream=True, model="fake"), **odd}, {})):
+            until(lambda: gateway.gateway.dispatcher.places[0].in_flight == 1)
+            with looking(gateway.url) as viewer:
+                rows = {row["state"]: row for row in viewer.picture()["requests"]}
+            assert {"running"} <= set(rows) <= {"running", "finished", "failed"}
+            for row in rows.values():
+                status, _, said = get(f"{gateway.url}/ui/requests/{row['key']}")
+                assert (status, json.loads(said)["model"]) == (200, shown)
+
+
 def test_a_picture_is_bounded_whatever_clients_call_themselves():
     worst = "\\" * 124
     named = [
@@ -237,14 +264,13 @@ def test_all_viewers_see_the_same_picture_and_nothing_is_drawn_for_nobody(monkey
 
 
 def test_a_key_that_is_taken_away_sees_nothing_more():
-    others = Access([Key("customer", hashlib.sha256(MAY_NOT.encode()).digest(), "customer")])
     with (
         fake_engine() as fake,
         running(fake.url, ui=True, parts={"access": keys()}) as gateway,
         looking(gateway.url, MAY) as viewer,
     ):
         viewer.picture()
-        gateway.gateway.access = others
+        gateway.gateway.access = customers()
         until(lambda: viewer.event() == ("", b""))
 
 
@@ -267,7 +293,7 @@ def test_one_that_fails_is_logged_and_the_stream_ends(monkeypatch, caplog):
     monkeypatch.setattr(stream, "picture", lambda *_: 1 / 0)
     with fake_engine() as fake, running(fake.url, ui=True) as gateway:
         with looking(gateway.url) as viewer:
-            assert [viewer.event(), viewer.event()] == [("goodbye", b"{}"), ("", b"")]
+            assert [viewer.event(), viewer.event()] == [("fault", b"{}"), ("", b"")]
         assert "the live page cannot be drawn" in caplog.text
         monkeypatch.undo()
         with looking(gateway.url) as viewer:

@@ -71,13 +71,15 @@ class Setup:
         return [*model, "--port", "0", "--policy", "fcfs", *shlex.split(self.engine_flags)]
 
     def conditions(self) -> dict[str, object]:
-        """All that the numbers depend on, but for addresses."""
+        """All that the numbers depend on, but for addresses and secrets."""
+        from soonest.report.study.origin import masked_flags
+
         plan = self.plan
         return {
             "target": self.title,
             "arms": [gateway.label for gateway in self.arms],
-            "engine_flags": self.engine_flags,
-            "gateway_flags": self.gateway_flags,
+            "engine_flags": masked_flags(self.engine_flags),
+            "gateway_flags": masked_flags(self.gateway_flags),
             "endpoint": self.api,
             "timeout": self.timeout,
             "temperature": self.temperature,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -87,7 +86,7 @@ def write_page(path: Path, comparison: Comparison, title: str, conditions: Mappi
     from soonest.bench.printing import versions
     from soonest.report.study import Section, Study, compared
     from soonest.report.study.html import write_page
-    from soonest.report.study.origin import machine
+    from soonest.report.study.origin import command, machine
 
     rows = {load: found for load in comparison.loads or (None,) if (found := comparison.rows(load))}
     titles = {load: _heading(comparison, load, title) for load in rows}
@@ -128,6 +127,7 @@ def write_page(path: Path, comparison: Comparison, title: str, conditions: Mappi
 def document(comparison: Comparison, conditions: Mapping[str, object], *, detailed: bool) -> dict[str, object]:
     """The command, versions, the machine, conditions and every run, for JSON."""
     from soonest.bench.printing import flat, machine, versions
+    from soonest.report.study.origin import command
 
     return {
         "command": command(sys.argv[1:]),
@@ -151,14 +151,3 @@ def write_records(folder: Path, comparison: Comparison) -> None:
     for run in comparison.runs:
         load = "" if run.load is None else f"-load{run.load:g}"
         write_csv(folder / f"{run.label.replace('/', '_')}{load}-{run.repetition}.csv", run.ran.records)
-
-
-def command(words: list[str]) -> str:
-    """The command without a secret."""
-    shown = list(words)
-    for number, word in enumerate(words):
-        if word == "--api-key" and number + 1 < len(words):
-            shown[number + 1] = "..."
-        elif word.startswith("--api-key="):
-            shown[number] = "--api-key=..."
-    return shlex.join(["soonest", *shown])

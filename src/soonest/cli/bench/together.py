@@ -17,6 +17,7 @@ def check_targets(
         SimulationError: which, and what to do.
     """
     from soonest.core import SimulationError
+    from soonest.core.errors import without_password
 
     if url is not None and (compare or engine is not None or model is not None):
         raise SimulationError(
@@ -29,7 +30,9 @@ def check_targets(
         raise SimulationError("give one of --request-rate and --load")
     for name, address in (("--url", url), ("--engine", engine)):
         if address is not None and not address.startswith(("http://", "https://")):
-            raise SimulationError(f"{name} {address} is no URL: give one such as http://127.0.0.1:8000")
+            raise SimulationError(
+                f"{name} {without_password(address)} is no URL: give one such as http://127.0.0.1:8000"
+            )
     for speed in (*loads, *(() if rate is None else (rate,))):
         if not speed > 0:
             raise SimulationError(f"a load or rate must be positive, got {speed:g}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsons
 import math
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -133,12 +132,12 @@ def _write_page(path: Path, found: Mapping[str, Assessment], title: str, seed: i
     from soonest.report.study import Study
     from soonest.report.study.assessed import COMPUTE, assessment
     from soonest.report.study.html import write_page
-    from soonest.report.study.origin import machine, versions
+    from soonest.report.study.origin import command, machine, versions
 
-    command = shlex.join(["soonest", *sys.argv[1:]])
     seconds = round(time.monotonic() - began, 1)
     sections = assessment("Measures", found)
-    study = Study("eval", f"Forecasts for {title}", command, seed, versions(COMPUTE), machine(), seconds, sections)
+    typed = command(sys.argv[1:])
+    study = Study("eval", f"Forecasts for {title}", typed, seed, versions(COMPUTE), machine(), seconds, sections)
     write_page(path, [study])
     measuring.say(f"wrote {path}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from soonest.cli.cluster import Ray, cluster
@@ -9,7 +11,7 @@ from soonest.cli.flags import Html
 from soonest.cli.reproduce import flags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def reproduce(
@@ -47,7 +49,7 @@ def reproduce(
     settings = Settings(seed, QUICK if quick else 1.0, cores() if workers is None else workers, data)
     runs = {name: reproduction(name) for name in chosen}
     studies = []
-    with cluster(ray, settings.workers) as shared:
+    with _ended_in_order(), cluster(ray, settings.workers) as shared:
         settings = replace(settings, cluster=shared)
         for name, run in runs.items():
             with Talk(name) as talk:
@@ -55,6 +57,21 @@ def reproduce(
             studies.append(study)
             show(study)
             write(studies, out, html)  # what is done stays, should a later one fail
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM unwinds as Ctrl-C does, so that processes and what they share end with us; a second one ends at once."""
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _chosen(names: Sequence[str], *, everything: bool) -> list[str]:

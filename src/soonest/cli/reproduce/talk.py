@@ -6,11 +6,13 @@ from typing import Self
 
 
 class Talk:
-    """A progress bar for each part of a study; where nobody watches, a line when one begins."""
+    """A progress bar for each part of a study; in a pipe, a line when one begins and every ten seconds."""
 
     def __init__(self, name: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        from soonest.cli.progress import Lines
 
         columns = (
             TextColumn("{task.description}"),
@@ -20,6 +22,7 @@ class Talk:
         )
         self.name = name
         self._bar = Progress(*columns, console=Console(stderr=True, highlight=False), refresh_per_second=4)
+        self._lines = Lines(self._bar.console)
         self._what = ""
 
     def __enter__(self) -> Self:
@@ -39,3 +42,4 @@ class Talk:
             if not self._bar.console.is_terminal:
                 self._bar.console.print(label, markup=False)
         self._bar.update(self._task, completed=done, total=of)
+        self._lines.tell(f"{self.name}: {what}", done, of)

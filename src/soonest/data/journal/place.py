@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soonest.core import JournalError
+from soonest.core.errors import without_password
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -36,7 +36,7 @@ def file_of(url: str) -> Path:
 
 def shown(url: str) -> str:
     """The place without its password, for messages."""
-    return re.sub(r"(://[^/@:]*):[^/]*@", r"\1:***@", url)
+    return without_password(url)
 
 
 def server(url: str) -> Engine:

@@ -82,8 +82,8 @@ class Asked:
         except BadBody as error:
             raise Refused(failure(400, str(error)), "body") from None
         prompt = Prompt.from_body(self.fields, id=self.key, tenant=caller.tenant)
-        if len(prompt.model) > LONGEST_NAME:
-            prompt = replace(prompt, model=prompt.model[:LONGEST_NAME])
+        if len(prompt.model) > LONGEST_NAME or not prompt.model.isascii():
+            prompt = replace(prompt, model=_text(prompt.model[:LONGEST_NAME]))
         self.prompt, self._series = prompt, gateway.series(prompt.model)
         if gateway.traces is not None:
             operation = CHAT if "messages" in self.fields else COMPLETION
@@ -130,3 +130,8 @@ class Asked:
         if hint is not None:
             self.hinted, self.made = True, Made(hint, 0.0)
         return hint
+
+
+def _text(name: str) -> str:
+    """A name without halves of surrogate pairs, which JSON allows and no encoding takes."""
+    return name.encode("utf-8", "replace").decode()

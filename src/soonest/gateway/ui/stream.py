@@ -24,6 +24,8 @@ SHARE: Final = 200
 """After a picture that took t seconds of the processor comes a rest of so many t: no crowd makes the page costly."""
 MOST_VIEWERS: Final = 32
 GOODBYE: Final = b"event: goodbye\ndata: {}\n\n"
+FAULT: Final = b"event: fault\ndata: {}\n\n"
+"""No picture can be drawn, and the stream ends; the gateway goes on."""
 log = logging.getLogger("soonest.gateway")
 
 
@@ -84,7 +86,7 @@ class Stream:
                 await asyncio.sleep(max(EVERY, SHARE * self._spent))
         except Exception:
             log.exception("the live page cannot be drawn")
-            self._tell(GOODBYE)  # the page comes back after a while
+            self._tell(FAULT)  # the page comes back after a while
         finally:
             self._task = None
 

@@ -1,14 +1,60 @@
-"""What figures were made with: the machine, and the versions of what computed them."""
+"""What figures were made with: the command without its secrets, the machine, the versions of what computed them."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
+import shlex
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from soonest.core.errors import without_password
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SECRET = {"--api-key", "--engine-key"}
+"""Flags that carry a key."""
+QUOTED = {"--gateway-flags", "--engine-flags"}
+"""Flags that carry flags."""
+HIDDEN = "..."
 COMPUTES = ("soonest", "numpy", "numba", "scipy")
+
+
+def command(words: Iterable[str]) -> str:
+    """What was typed after `soonest`, without its secrets, as a shell takes it."""
+    return shlex.join(["soonest", *masked(words)])
+
+
+def masked(words: Iterable[str]) -> list[str]:
+    """The words of a command: what follows a flag that carries a key is `...`, and a URL's password is `***`."""
+    shown, before = [], ""
+    for word in words:
+        name, sign, value = word.partition("=")
+        if before in SECRET | QUOTED:
+            shown.append(_masked(before, word))
+            before = ""
+        else:
+            flag = sign and name.startswith("--")
+            shown.append(f"{name}={_masked(name, value)}" if flag else without_password(word))
+            before = word
+    return shown
+
+
+def masked_flags(text: str) -> str:
+    """The same of flags that are one text; all of it is hidden where no shell could take it apart."""
+    try:
+        return shlex.join(masked(shlex.split(text)))
+    except ValueError:
+        return HIDDEN
+
+
+def _masked(flag: str, value: str) -> str:
+    if flag in SECRET:
+        return HIDDEN
+    return masked_flags(value) if flag in QUOTED else without_password(value)
 
 
 def versions(names: tuple[str, ...] = COMPUTES) -> dict[str, str]:

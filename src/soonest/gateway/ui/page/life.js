@@ -17,6 +17,16 @@ export async function open(asked, secret) {
   await look(secret);
 }
 
+// Nobody may look any more: nothing of a request stays on the page.
+export function forget() {
+  key = null;
+  dialog.close();
+  for (const id of ["title", "state", "bar", "spans", "events", "facts"]) {
+    document.getElementById(`life-${id}`).replaceChildren();
+  }
+  document.getElementById("life-bar").setAttribute("aria-label", "Its time");
+}
+
 // The gateway was started anew: it knows nothing of what was before.
 export function lost() {
   if (key === null) return;

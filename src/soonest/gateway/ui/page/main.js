@@ -8,6 +8,7 @@ import { clock, say } from "./words.js";
 
 const KEPT = "soonest-ui-key"; // in sessionStorage: this tab alone, until it is closed
 const at = (id) => document.getElementById(id);
+const blank = at("shown").cloneNode(true); // with nothing drawn
 const secret = () => sessionStorage.getItem(KEPT) ?? "";
 let picture = null;
 let paused = false;
@@ -15,7 +16,8 @@ let notedAt = 0;
 
 const stream = new Stream({
   picture(found) {
-    const anew = picture !== null && picture.started !== found.started;
+    const first = picture === null;
+    const anew = !first && picture.started !== found.started;
     if (anew) {
       panels.forget();
       life.lost();
@@ -25,10 +27,11 @@ const stream = new Stream({
     picture = found;
     status("live", found.draining ? "Stopping: no new requests" : paused ? "Paused" : "Live");
     at("shown").hidden = false;
-    if (!paused || anew) draw();
+    if (!paused || anew || first) draw();
   },
   lost: () => status("lost", "No connection; trying again"),
   stopping: () => status("lost", "The gateway stops; waiting for it to come back"),
+  fault: () => status("lost", "The gateway cannot draw this page, and its log says why; trying again"),
   hidden: () => status("connecting", "Not looking while the tab is hidden"),
   refused(message) {
     sessionStorage.removeItem(KEPT);
@@ -47,6 +50,12 @@ function table() {
   if (picture !== null) requests.draw(picture, (key) => life.open(key, secret()));
 }
 
+function filters() {
+  at("filters").addEventListener("change", table);
+  at("filters").addEventListener("reset", () => setTimeout(table));
+  at("filters").addEventListener("submit", (event) => event.preventDefault());
+}
+
 function status(state, words) {
   at("status").dataset.state = state;
   say("status", words);
@@ -58,8 +67,16 @@ function note(words) {
   say("note", words);
 }
 
+// Who may not look is shown nothing, and what was shown is gone from the page.
 function door(message) {
-  at("shown").hidden = true;
+  picture = null;
+  life.forget();
+  panels.forget();
+  requests.forget();
+  at("shown").replaceWith(blank.cloneNode(true));
+  filters();
+  say("what", "");
+  note("");
   at("forget").hidden = true;
   at("door").hidden = false;
   say("refused", message);
@@ -85,7 +102,6 @@ at("door").addEventListener("submit", (event) => {
 at("forget").addEventListener("click", () => {
   sessionStorage.removeItem(KEPT);
   stream.forget();
-  picture = null;
   door("");
 });
 at("pause").addEventListener("click", () => {
@@ -94,9 +110,7 @@ at("pause").addEventListener("click", () => {
   if (picture !== null) status("live", paused ? "Paused" : "Live");
   if (!paused) draw();
 });
-at("filters").addEventListener("change", table);
-at("filters").addEventListener("reset", () => setTimeout(table));
-at("filters").addEventListener("submit", (event) => event.preventDefault());
 
+filters();
 if (document.documentElement.dataset.keys === "yes" && !secret()) door("");
 else look();

@@ -9,6 +9,7 @@ const RECENT = 10; // seconds over which requests that end are counted
 
 export function forget() {
   history.length = 0;
+  drawn = "";
 }
 
 export function draw(picture) {

@@ -16,6 +16,8 @@ const rows = new Map();
 
 export const over = (state) => OVER.has(state);
 
+export const forget = () => rows.clear();
+
 export function draw(picture, open) {
   const names = new Set([...picture.tenants.rows.map((t) => t.name), ...picture.requests.map((r) => r.tenant)]);
   options(by("tenant"), [...names].sort().map((name) => [`=${name}`, tenant(name)]));

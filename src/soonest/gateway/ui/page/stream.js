@@ -10,7 +10,7 @@ export class Stream {
   #wake = null;
 
   constructor(told) {
-    this.told = told; // picture(object), lost(), stopping(), refused(message), hidden()
+    this.told = told; // picture(object), lost(), stopping(), fault(), refused(message), hidden()
     document.addEventListener("visibilitychange", () => this.#seen());
   }
 
@@ -42,6 +42,7 @@ export class Stream {
 
   async #run(abort) {
     for (let failures = 0; !abort.signal.aborted; failures += 1) {
+      let told = false; // why it ended
       try {
         const answer = await fetch("events", { headers: headers(this.key), cache: "no-store", signal: abort.signal });
         if (answer.status === 401 || answer.status === 403) {
@@ -53,17 +54,18 @@ export class Stream {
         }
         if (answer.ok) {
           const reader = answer.body.getReader();
-          await this.#read(reader, () => (failures = -1)).finally(() => reader.cancel().catch(() => {}));
+          told = await this.#read(reader, () => (failures = -1)).finally(() => reader.cancel().catch(() => {}));
         }
       } catch {
         // whatever broke it, what follows is the same
       }
       if (abort.signal.aborted) return;
-      this.told.lost();
+      if (!told) this.told.lost();
       await this.#rest(WAITS[Math.min(Math.max(failures, 0), WAITS.length - 1)]);
     }
   }
 
+  // Until it ends; true if it said why.
   async #read(reader, well) {
     const words = new TextDecoder();
     let held = "";
@@ -71,17 +73,18 @@ export class Stream {
       const silence = setTimeout(() => reader.cancel(), LONGEST_SILENCE);
       const { done, value } = await reader.read();
       clearTimeout(silence);
-      if (done) return;
+      if (done) return false;
       held += words.decode(value, { stream: true });
       const events = held.split("\n\n");
       held = events.pop();
-      for (const event of events) if (!this.#take(event, well)) return;
+      for (const event of events) if (!this.#take(event, well)) return true;
     }
   }
 
   #take(event, well) {
     const [, kind, data] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
     if (kind === "goodbye") this.told.stopping();
+    if (kind === "fault") this.told.fault();
     if (kind === "picture") {
       well();
       try {
@@ -90,7 +93,7 @@ export class Stream {
         console.error(problem); // a fault of the page is no reason to ask again
       }
     }
-    return kind !== "goodbye";
+    return kind !== "goodbye" && kind !== "fault";
   }
 
   #rest(time) {

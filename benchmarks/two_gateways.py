@@ -59,7 +59,7 @@ def told(found: Found, seen: list[tuple[int, int]], seconds: float) -> dict[str,
         "answered": found.answered,
         "told": found.told,
         "lost": found.lost,
-        "answered_twice": found.twice,
+        "begun_again": found.longer,
         "attempts": found.attempts,
         "why": dict(found.why.most_common()),
         "seconds": round(seconds, 1),
@@ -76,7 +76,7 @@ def told(found: Found, seen: list[tuple[int, int]], seconds: float) -> dict[str,
 
 def shown(row: dict[str, object]) -> str:
     """A row in a line."""
-    names = ("gateways", "requests", "killed", "answered", "told", "lost", "answered_twice", "seconds")
+    names = ("gateways", "requests", "killed", "answered", "told", "lost", "begun_again", "seconds")
     rest = ("share_against_weight", "waiting_in_an_engine", "running_in_an_engine", "why")
     return "; ".join(f"{name} {row[name]}" for name in (*names, *rest))
 

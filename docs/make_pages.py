@@ -255,6 +255,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "forecast-speeds": measured.speeds,
     "encoder-tasks": measured.tasks,
     "ui-cost": measured.ui_cost,
+    "ray-serve": measured.ray_serve,
     "vllm-benefit": measured.vllm_benefit,
     "vllm-cost": measured.vllm_cost,
     "columns": columns,

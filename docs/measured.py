@@ -155,5 +155,30 @@ def ui_cost(_up: str) -> str:
     return f"{table(heads, rows)}\n\n{said}"
 
 
+def ray_serve(_up: str) -> str:
+    """Ray's default router and ours before the same engines, and what became of every request when one was killed."""
+    found = _read("ray_serve")
+    rows = []
+    for case in found["cases"]:
+        step = f"{case['step_ms']:g} ms" if case["step_ms"] else "as it comes"
+        rate = f"{case['rate']:.1f}"
+        for router, jct in case["jct_s"].items():
+            ours = router == "soonest"
+            gains = case["gain_of_soonest"]
+            cells = (
+                f"{jct[key]:.2f}"
+                + (f" ({gains[key]['gain_percent']:+.1f} ± {gains[key]['half_width']:.1f} %)" if ours else "")
+                for key in ("mean", "p99", "max")
+            )
+            rows.append([step, rate, "ours" if ours else "Ray's default", *cells])
+    heads = ("a batch takes at least", "requests/s", "router", "mean JCT s (gain)", "p99", "max")
+    killed = found["killed"]
+    said = (
+        f"Of {killed['requests']} requests with a replica killed in the middle, {killed['answered']} were answered, "
+        f"{killed['told']} told of a failure, {killed['lost']} lost and {killed['begun_twice']} begun twice."
+    )
+    return f"{table(heads, rows)}\n\n{said}"
+
+
 def _shown(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"

@@ -46,13 +46,13 @@ class Said:
 class Found:
     """What became of the requests: each is in exactly one of `answered`, `told` and `lost`.
 
-    `twice` are answers with more in them than was asked for. `tokens` are (seconds, tenant, tokens) of each answer.
+    `longer` are answers with more in them than was asked for: begun again behind what had been said. `tokens` are (seconds, tenant, tokens) of each answer.
     """
 
     answered: int = 0
     told: int = 0
     lost: int = 0
-    twice: int = 0
+    longer: int = 0
     attempts: int = 0
     why: Counter[str] = field(default_factory=Counter)
     tokens: list[tuple[float, str, int]] = field(default_factory=list)
@@ -163,7 +163,7 @@ class Crowd:
         self._check(said.tokens, tokens)
 
     def _check(self, came: int, tokens: int) -> None:
-        self.found.twice += came > tokens
+        self.found.longer += came > tokens
         if came != tokens:
             raise LostError(f"{came} tokens for {tokens}")
 

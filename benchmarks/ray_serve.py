@@ -1,7 +1,7 @@
 """Ray's default router against ours, before four embedded engines: python -m benchmarks.ray_serve --out FILE.
 
 Two applications of Ray Serve on this machine, alike but for their router: four replicas each, with the shipped model,
-four slots and the policy `shortest`. Every request brings the shipped forecast along in both, so the order inside a
+`--slots` and the policy `shortest`. Every request brings the shipped forecast along in both, so the order inside a
 replica is the same and only the choice of the replica differs. A closed loop measures what four replicas sustain; then
 both serve the same questions at the same times (gamma arrivals), one after the other; which is first alternates.
 
@@ -39,7 +39,7 @@ from soonest.predict import Predictor
 from soonest.report import interval, paired_gain, write_json
 from soonest.report.study import origin
 
-REPLICAS, SLOTS, MEMORY, LIMIT = 4, 4, 8192, 512
+REPLICAS, MEMORY, LIMIT = 4, 8192, 512
 BURSTINESS: Final = 0.5
 ROUTERS: Final[dict[str, dict[str, str]]] = {
     "default": {},  # power of two choices by the number of requests
@@ -51,7 +51,7 @@ WAIT: Final = 120.0
 class Worker:
     """A replica: one embedded engine, which notes in a file what it begins."""
 
-    def __init__(self, begun: str, step: float) -> None:
+    def __init__(self, begun: str, slots: int, step: float) -> None:
         import torch  # noqa: PLC0415 - in a replica alone
 
         from soonest.engines.embedded import Engine, Settings, load  # noqa: PLC0415
@@ -62,7 +62,7 @@ class Worker:
         self.model = load(str(tiny.path()), device="cpu")
         if step > 0:
             paced(self.model.network, step)
-        self.engine = Engine(self.model, policy("shortest"), Settings(slots=SLOTS, memory=MEMORY))
+        self.engine = Engine(self.model, policy("shortest"), Settings(slots=slots, memory=MEMORY))
         self.engine.start()
 
     async def __call__(self, body: dict[str, Any]) -> tuple[int, int]:
@@ -128,7 +128,7 @@ class Asker:
 
         return list(await asyncio.gather(*map(one, bodies, times.tolist())))
 
-    async def sustained(self, handle: Any, count: int) -> float:
+    async def sustained(self, handle: Any, count: int, slots: int) -> float:
         """Requests a second with all slots busy: those that ended before the last one began."""
         waiting, ended, start = iter(self.bodies(count, 1)), 0, time.monotonic()
         rate = 0.0
@@ -140,7 +140,7 @@ class Asker:
                 ended += 1
             rate = rate or ended / (time.monotonic() - start)
 
-        await asyncio.gather(*(worker() for _ in range(2 * REPLICAS * SLOTS)))
+        await asyncio.gather(*(worker() for _ in range(2 * REPLICAS * slots)))
         return rate
 
 
@@ -202,6 +202,7 @@ def main() -> int:
     """Serve, compare, kill, and write down what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the JSON here")
+    parser.add_argument("--slots", type=int, default=4, help="of each replica")
     parser.add_argument("--load", type=float, default=0.9, help="of what four replicas sustain")
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--repetitions", type=int, default=6)
@@ -218,7 +219,7 @@ def main() -> int:
         asker = Asker(Predictor.from_pretrained(tiny.forecasts()), Path(folder) / "begun")
         for step in given.step_ms:
             serve.start(proxy_location="Disabled", logging_config={"log_level": "ERROR"})
-            handles = {name: deployed(serve, name, asker.begun, step / 1000) for name in ROUTERS}
+            handles = {name: deployed(serve, name, asker.begun, given.slots, step / 1000) for name in ROUTERS}
             found, rate = asyncio.run(measured(handles, asker, given))
             cases.append({"step_ms": step, "rate": rate, **found})
             if step == given.step_ms[0]:
@@ -231,7 +232,7 @@ def main() -> int:
         "versions": origin.versions(("soonest", "ray", "torch", "transformers", "numpy")),
         "machine": machine() | {"load_before": round(busy, 2)},
         "replicas": REPLICAS,
-        "slots": SLOTS,
+        "slots": given.slots,
         "load": given.load,
         "requests": given.requests,
         "repetitions": given.repetitions,
@@ -246,13 +247,13 @@ def main() -> int:
 async def measured(handles: dict[str, Any], asker: Asker, given: argparse.Namespace) -> tuple[dict[str, Any], float]:
     """What the fleet sustains, and both routers at a share of it; with the rate, in requests a second."""
     for handle in handles.values():  # each engine has worked before the clock runs
-        await asker.sustained(handle, 60)
-    rate = given.load * await asker.sustained(handles["default"], 400)
+        await asker.sustained(handle, 60, given.slots)
+    rate = given.load * await asker.sustained(handles["default"], 400, given.slots)
     print(f"{rate:.2f} requests/s", flush=True)
     return await compared(handles, asker, rate, given.requests, given.repetitions), rate
 
 
-def deployed(serve: Any, name: str, begun: Path, step: float) -> Any:
+def deployed(serve: Any, name: str, begun: Path, slots: int, step: float) -> Any:
     """An application with this router, and a handle to it."""
     made = serve.deployment(
         Worker,
@@ -261,7 +262,7 @@ def deployed(serve: Any, name: str, begun: Path, step: float) -> Any:
         request_router_config=ROUTERS[name],
         ray_actor_options={"num_cpus": 0},
     )
-    return serve.run(made.bind(str(begun), step), name=name, route_prefix=None)
+    return serve.run(made.bind(str(begun), slots, step), name=name, route_prefix=None)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,8 @@ class Said:
 class Found:
     """What became of the requests: each is in exactly one of `answered`, `told` and `lost`.
 
-    `longer` are answers with more in them than was asked for: begun again behind what had been said. `tokens` are (seconds, tenant, tokens) of each answer.
+    `longer` are answers with more in them than was asked for: begun again behind what had been said. `tokens` are
+    (seconds, tenant, tokens) of each answer.
     """
 
     answered: int = 0

@@ -157,27 +157,24 @@ def ui_cost(_up: str) -> str:
 
 def ray_serve(_up: str) -> str:
     """Ray's default router and ours before the same engines, and what became of every request when one was killed."""
-    found = _read("ray_serve")
-    rows = []
-    for case in found["cases"]:
-        step = f"{case['step_ms']:g} ms" if case["step_ms"] else "as it comes"
-        rate = f"{case['rate']:.1f}"
-        for router, jct in case["jct_s"].items():
-            ours = router == "soonest"
-            gains = case["gain_of_soonest"]
-            cells = (
-                f"{jct[key]:.2f}"
-                + (f" ({gains[key]['gain_percent']:+.1f} ± {gains[key]['half_width']:.1f} %)" if ours else "")
-                for key in ("mean", "p99", "max")
-            )
-            rows.append([step, rate, "ours" if ours else "Ray's default", *cells])
-    heads = ("a batch takes at least", "requests/s", "router", "mean JCT s (gain)", "p99", "max")
-    killed = found["killed"]
-    said = (
-        f"Of {killed['requests']} requests with a replica killed in the middle, {killed['answered']} were answered, "
-        f"{killed['told']} told of a failure, {killed['lost']} lost and {killed['begun_twice']} begun twice."
-    )
-    return f"{table(heads, rows)}\n\n{said}"
+    rows, said = [], []
+    for found in (_read("ray_serve_serial"), _read("ray_serve")):
+        for case in found["cases"]:
+            where = [str(found["slots"]), f"{case['step_ms']:g} ms" if case["step_ms"] else "as it comes"]
+            for router, jct in case["jct_s"].items():
+                ours, gains = router == "soonest", case["gain_of_soonest"]
+                told = [f"{gains[key]['gain_percent']:+.1f} ± {gains[key]['half_width']:.1f}" for key in gains]
+                times = [f"{jct[key]:.2f}" for key in gains]
+                rows.append([*where, f"{case['rate']:.1f}", "ours" if ours else "Ray's default", *times])
+                rows[-1] += told if ours else [""] * len(told)
+        killed = found["killed"]
+        said.append(
+            f"{killed['requests']} requests, a replica killed in the middle, slots {found['slots']}: "
+            f"{killed['answered']} answered, {killed['told']} told of a failure, {killed['lost']} lost, "
+            f"{killed['begun_twice']} begun twice."
+        )
+    heads = ("slots", "a batch takes at least", "requests/s", "router", "mean JCT s", "p99", "max")
+    return table((*heads, "gain of the mean %", "of p99", "of max"), rows) + "\n\n" + " ".join(said)
 
 
 def _shown(value: float | None, digits: int) -> str:

@@ -105,5 +105,5 @@ $(LLAMACPP)/done: pyproject.toml | $(LLAMACPP)/bin/python
 # The oldest version whose server is that of today, since it has the least to build.
 $(LLAMACPP)/python: $(LLAMACPP)/done
 	CMAKE_ARGS='-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DCMAKE_C_FLAGS_RELEASE=-O1 -DCMAKE_CXX_FLAGS_RELEASE=-O1' \
-		$(LLAMACPP)/bin/python $(PIP) --no-binary llama-cpp-python 'llama-cpp-python[server]==0.3.2'
+		$(LLAMACPP)/bin/python $(PIP) --constraint constraints.txt --no-binary llama-cpp-python 'llama-cpp-python[server]==0.3.2'
 	@touch $@

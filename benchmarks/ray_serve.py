@@ -203,7 +203,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the JSON here")
     parser.add_argument("--slots", type=int, default=4, help="of each replica")
-    parser.add_argument("--load", type=float, default=0.9, help="of what four replicas sustain")
+    parser.add_argument("--load", type=float, default=0.9, help="of what four replicas sustain, about")
     parser.add_argument("--requests", type=int, default=300)
     parser.add_argument("--repetitions", type=int, default=6)
     parser.add_argument(
@@ -248,7 +248,7 @@ async def measured(handles: dict[str, Any], asker: Asker, given: argparse.Namesp
     """What the fleet sustains, and both routers at a share of it; with the rate, in requests a second."""
     for handle in handles.values():  # each engine has worked before the clock runs
         await asker.sustained(handle, 60, given.slots)
-    rate = given.load * await asker.sustained(handles["default"], 400, given.slots)
+    rate = given.load * await asker.sustained(handles["default"], max(400, 20 * REPLICAS * given.slots), given.slots)
     print(f"{rate:.2f} requests/s", flush=True)
     return await compared(handles, asker, rate, given.requests, given.repetitions), rate
 

@@ -127,8 +127,9 @@ def test_runs_one_after_the_other_and_at_engines_of_their_own_keep_their_limits(
     times = ("arrival", "admitted", "first_token", "finished")
     later = [row._replace(run=2, **{name: getattr(row, name) + end for name in times}) for row in rows]
     first = [row._replace(run=1) for row in rows]
+    soon = [row._replace(**{name: getattr(row, name) - 0.05 * end for name in times}) for row in later]  # as it drains
     other = [row._replace(run=3, engine="b") for row in rows]
-    for several in ([*first, *later], [*first, *other]):
+    for several in ([*first, *later], [*first, *soon], [*first, *other]):
         assert Replay.of(several, {"in_flight": "20"}, "journal", None, None).slots == 20
 
 

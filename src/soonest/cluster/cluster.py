@@ -147,12 +147,12 @@ def _check(ray: Any) -> None:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - as in `imported_ray`
 
     asked = ray.remote(num_cpus=0)(_versions)
-    nodes = {node["NodeID"]: node["NodeName"] for node in ray.nodes() if node["Alive"]}
-    asking = {
-        name: asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
-        for node, name in nodes.items()
-    }
-    for node, answer in asking.items():
+    nodes = [(node["NodeID"], node["NodeName"]) for node in ray.nodes() if node["Alive"]]
+    asking = [
+        (name, asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote())
+        for node, name in nodes
+    ]
+    for node, answer in asking:
         try:
             there = ray.get(answer)
         except ray.exceptions.RayError as error:

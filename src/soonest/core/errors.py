@@ -18,8 +18,8 @@ All of them are also `ValueError`, because each means that an input was wrong.
 
 import re
 
-PASSWORDS = (re.compile(r"(://[^/@:]*):[^/]*@"), r"\1:***@"), (re.compile(r"([?&]\w*password=)[^&\s]*"), r"\1***")
-"""Where a URL holds one: before its host, or among what is asked of a PostgreSQL server."""
+PASSWORDS = (re.compile(r"(://[^/:\s]*):\S*@"), r"\1:***@"), (re.compile(r"([?&]\w*password=)[^&\s]*"), r"\1***")
+"""Where a URL holds one: before its host, whatever is in it, or among what is asked of a PostgreSQL server."""
 
 
 def without_password(text: str) -> str:

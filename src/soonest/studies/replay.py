@@ -30,6 +30,8 @@ FORECAST = "journal"
 """The forecasts that the gateway really made: POLICY@journal."""
 LONGEST = 30 * 86_400
 """Seconds of a journal that are replayed at most."""
+HANDED_ON = 0.1
+"""The share of the shorter one that two runs overlap where a gateway is replaced and ends what it has begun."""
 TRUSTED = 0.1
 """How far the replayed mean JCT of the journal's own policy may lie from the real one."""
 
@@ -168,17 +170,18 @@ class Replay:
 
     @property
     def _shared(self) -> bool:
-        """Whether several runs of gateways had requests in one engine over the same time."""
+        """Whether several runs of gateways had requests in one engine over the same time, but to hand it on."""
         spans: dict[tuple[str, int], tuple[float, float]] = {}
         for row in self.rows:
             if row.finished > row.admitted:
                 begin, end = spans.get((row.engine, row.run), (row.admitted, row.finished))
                 spans[row.engine, row.run] = min(begin, row.admitted), max(end, row.finished)
-        ends: dict[str, float] = {}
+        before: dict[str, tuple[float, float]] = {}
         for (engine, _), (begin, end) in sorted(spans.items(), key=lambda span: span[1]):
-            if begin < ends.get(engine, begin):
+            first, last = before.get(engine, (begin, begin))
+            if min(last, end) - begin > HANDED_ON * min(last - first, end - begin):
                 return True
-            ends[engine] = end
+            before[engine] = max((first, last), (begin, end), key=lambda span: span[1])
         return False
 
     def _most_at_once(self) -> int:

@@ -16,6 +16,7 @@ steps = st.one_of(
     st.tuples(st.just("book"), requests, replicas, tokens),
     st.tuples(st.just("move"), st.integers(0, 20), replicas),
     st.tuples(st.just("cancel"), st.integers(0, 20)),
+    st.tuples(st.just("sent"), st.integers(0, 20)),
     st.tuples(st.just("ended"), requests, replicas),
     st.tuples(st.just("lost"), replicas),
     st.tuples(st.just("keep"), st.sets(replicas)),
@@ -49,6 +50,10 @@ class Twice:
         if there:
             self.rows.remove((before.request, before.replica, before.tokens, before.since))
         self.rows.append((before.request, replica, before.tokens, self.now))
+
+    def sent(self, number):
+        if self.made:
+            self.ledger.sent(self.made[number % len(self.made)])
 
     def cancel(self, number):
         if self.made:
@@ -87,6 +92,15 @@ class Twice:
                 itself = self.ledger.holds(one) and one.replica == replica
                 rest = (len(rows) - itself, pytest.approx(total - itself * one.tokens, abs=1e-3))
                 assert self.ledger.load(replica, self.now, but=one) == rest
+            self.check_others(replica, len(rows), total)
+
+    def check_others(self, replica, count, total):
+        """Two more than this router sent there, by the replica's own count, are two of other routers."""
+        sent = sum(self.ledger.holds(one) and one.replica == replica and one.sent for one in self.made)
+        assert self.ledger.load(replica, self.now, sent) == self.ledger.load(replica, self.now)
+        if replica in self.known:
+            more = (count + 2, pytest.approx(total + 2 * self.ledger.mean, abs=1e-3))
+            assert self.ledger.load(replica, self.now, sent + 2) == more
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a machine may be busy
@@ -108,7 +122,9 @@ def test_a_request_without_a_forecast_counts_as_the_mean_of_the_others():
 
 def test_requests_of_other_routers_count_as_the_mean_and_an_old_count_takes_nothing_away():
     ledger = Ledger("a")
-    ledger.book("1", "a", ledger.expected(50), 0)
+    booking = ledger.book("1", "a", ledger.expected(50), 0)
+    assert ledger.load("a", 0, ongoing=2) == (3, 50 + 2 * 50)
+    ledger.sent(booking)
     assert ledger.load("a", 0, ongoing=3) == (3, 50 + 2 * 50)
     assert ledger.load("a", 0, ongoing=0) == (1, 50)
     assert ledger.load("gone", 0, ongoing=3) == (0, 0)

@@ -19,6 +19,8 @@ from soonest.report.study.origin import QUOTED, SECRET, command, masked, masked_
         ("bench --url https://me:s3@h:1/p", "soonest bench --url 'https://me:***@h:1/p'"),
         ("bench --url=https://me:s3=4@h", "soonest bench '--url=https://me:***@h'"),
         ("sim --journal postgresql://me:s3=4@h/b", "soonest sim --journal 'postgresql://me:***@h/b'"),
+        ("sim --journal postgresql://me:s3/4@h/b", "soonest sim --journal 'postgresql://me:***@h/b'"),
+        ("sim --journal postgresql://me@srv:s3@h/b", "soonest sim --journal 'postgresql://me@srv:***@h/b'"),
         ("sim --journal postgresql://h/b?password=s3&x=1", "soonest sim --journal 'postgresql://h/b?password=***&x=1'"),
     ],
 )

@@ -49,7 +49,7 @@ def reproduce(
     settings = Settings(seed, QUICK if quick else 1.0, cores() if workers is None else workers, data)
     runs = {name: reproduction(name) for name in chosen}
     studies = []
-    with _ended_in_order(), cluster(ray, settings.workers) as shared:
+    with cluster(ray, settings.workers) as shared, _ended_in_order():  # Ray has a handler of its own
         settings = replace(settings, cluster=shared)
         for name, run in runs.items():
             with Talk(name) as talk:

@@ -23,20 +23,22 @@ class Load(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Booking:
-    """A request at a replica: the tokens that it is expected to give, and since when it stands there."""
+    """A request at a replica: its expected tokens, since when it stands there, and whether it was sent."""
 
     request: str
     replica: Hashable
     tokens: float
     since: float
+    sent: bool = False
 
 
 @dataclass(slots=True)
 class _Account:
-    """One replica's bookings, the oldest first, and their tokens."""
+    """One replica's bookings, the oldest first, their tokens, and how many of them were sent."""
 
     booked: dict[Booking, None] = field(default_factory=dict)
     tokens: float = 0.0
+    sent: int = 0
 
     def add(self, booking: Booking) -> None:
         self.booked[booking] = None
@@ -44,6 +46,7 @@ class _Account:
 
     def remove(self, booking: Booking) -> None:
         del self.booked[booking]
+        self.sent -= booking.sent
         self.tokens = self.tokens - booking.tokens if self.booked else 0.0  # no rounding stays behind
 
 
@@ -95,6 +98,12 @@ class Ledger:
         self.cancel(booking)
         return self.book(booking.request, replica, booking.tokens, now)
 
+    def sent(self, booking: Booking) -> None:
+        """It is on its way: from now on the replica's own count has it too."""
+        if self.holds(booking) and not booking.sent:
+            booking.sent = True
+            self._accounts[booking.replica].sent += 1
+
     def cancel(self, booking: Booking) -> None:
         """It goes nowhere."""
         if self.holds(booking):
@@ -117,15 +126,15 @@ class Ledger:
     def load(self, replica: Hashable, now: float, ongoing: int | None = None, but: Booking | None = None) -> Load:
         """What a replica has to do, `but` one booking that may stand there.
 
-        `ongoing` is its own count of requests, where it is known: those beyond the booked are other routers', and count
-        as the mean. A smaller one is out of date, since what is booked has not ended.
+        `ongoing` is its own count of requests, where it is known: those beyond what was sent are other routers', and
+        count as the mean. A smaller one is out of date, since what was sent has not ended.
         """
         account = self._accounts.get(replica)
         if account is None:
             return Load(0, 0.0)
         while account.booked and (oldest := next(iter(account.booked))).since < now - LONGEST:
             account.remove(oldest)
-        others = 0 if ongoing is None else max(0, ongoing - len(account.booked))
+        others = 0 if ongoing is None else max(0, ongoing - account.sent)
         itself = but is not None and but in account.booked
         return Load(
             len(account.booked) + others - itself,

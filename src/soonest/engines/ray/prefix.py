@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from ray.exceptions import RayError
+
 # not by its public path, which loads only where vLLM is
 from ray.llm._internal.serve.routing_policies.prefix_aware.prefix_aware_router import PrefixCacheAffinityRouter
 
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
     from ray.serve.request_router import PendingRequest, ReplicaID, RunningReplica
 
 WORTH: Final = 2.0
-"""A replica that has the beginning comes first while its expected tokens are at most so many times the fewest."""
+"""A replica that has the beginning comes first while it has at most so many times the fewest requests and tokens."""
 
 
 class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # as Router
     """`request_router_class="soonest.engines.ray.prefix.PrefixRouter"`: as `Router`, with Ray's tree of prompts.
 
-    A replica that was sent a prompt with the same beginning comes first, unless its expected tokens, this request's
-    included, are over twice the fewest. Which replica was sent what, and when that is forgotten, is Ray's
+    A replica that was sent a prompt with the same beginning comes first, unless its requests or their expected tokens,
+    this one included, are over twice the fewest. Which replica was sent what, and when that is forgotten, is Ray's
     `PrefixCacheAffinityRouter`; without `do_eviction`, which is on here unless given, that would be never.
     """
 
@@ -38,7 +40,7 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
     ) -> list[list[RunningReplica]]:
         """As `Router`, with the replica that has the beginning before the others."""
         ranked = await super().choose_replicas(candidate_replicas, pending_request)
-        with self._tree():
+        with self._going_on(Exception):  # a request whose choice raises would wait for ever
             ranked = await self._having(ranked, pending_request)
         return ranked  # noqa: RET504 - as it was, where the tree fails
 
@@ -56,9 +58,11 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
             return ranked
         booking = self.booking(request)
         own = self.ledger.mean if booking is None else booking.tokens
-        work = {replica.replica_id: self.load(replica.replica_id, booking).tokens + own for (replica,) in ranked}
-        best = min(having, key=lambda replica: work[replica.replica_id])
-        if work[best.replica_id] > WORTH * min(work.values()):
+        loads = {replica.replica_id: self.load(replica.replica_id, booking) for (replica,) in ranked}
+        best = min(having, key=lambda replica: loads[replica.replica_id])
+        its, few = loads[best.replica_id], min(load.requests for load in loads.values())
+        fewest = min(load.tokens for load in loads.values())
+        if its.requests + 1 > WORTH * (few + 1) or its.tokens + own > WORTH * (fewest + own):
             return ranked
         if booking is not None:
             self.book(booking, best.replica_id)
@@ -66,26 +70,26 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Some were added or lost."""
-        with self._tree():  # comes last there
+        with self._going_on(RayError):  # the tree comes last there
             super().update_replicas(replicas)
 
     def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
         """One is lost, before Ray has told so."""
-        with self._tree():  # as above
+        with self._going_on(RayError):  # as above
             super().on_replica_actor_died(replica_id)
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
         """Remember where the prompt went."""
         if self._extract_text_from_request(pending_request):
-            with self._tree():
+            with self._going_on(RayError):
                 super().on_request_routed(pending_request, replica_id, result)
 
     @contextmanager
-    def _tree(self) -> Iterator[None]:
-        """Go on without Ray's tree of prompts where it fails: a request whose choice raises would wait for ever."""
+    def _going_on(self, fault: type[Exception]) -> Iterator[None]:
+        """Without Ray's tree of prompts, where that fails: it is an actor, which may be lost."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - it is an actor, which may be lost
+        except fault as error:
             self.warn("prefixes cannot be looked up; replicas are chosen without them", error)
 
     def _extract_text_from_request(self, pending_request: PendingRequest) -> str:

@@ -98,11 +98,14 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
         self, pending_request: PendingRequest, *, is_retry: bool = False
     ) -> RunningReplica:
         """As Ray's. Before it the forecast, which so takes none of Ray's few routing tasks; after it the booking."""
-        name, tokens = pending_request.metadata.internal_request_id, await self._tokens(pending_request)
+        if not is_retry:  # of what a replica refused it is known
+            pending_request.soonest_tokens = await self._tokens(pending_request)
+        name, tokens = pending_request.metadata.internal_request_id, pending_request.soonest_tokens
         self._choosing[name] = self.ledger.book(name, None, tokens, time.monotonic())
         try:
             replica = await super()._choose_replica_for_request(pending_request, is_retry=is_retry)
             self.book(self._choosing[name], replica.replica_id)
+            self.ledger.sent(self._choosing[name])
         except BaseException:
             self.ledger.cancel(self._choosing[name])
             raise

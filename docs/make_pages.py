@@ -227,7 +227,7 @@ def _command(name: str, command: object) -> str:
 def _default(value: object, *, required: bool) -> str:
     if required:
         return "required"
-    if value is None or value is False or value == []:
+    if value is None or value is False or value == [] or value is list:
         return "off" if value is False else ""
     return f"`{', '.join(map(str, value)) if isinstance(value, list) else value}`"
 

@@ -151,7 +151,10 @@ def _legend(rows: Sequence[Row], base: Row) -> Iterator[str]:
     if repetitions == 1:
         yield f"{gain}; one repetition, so how sure it is is unknown."
     else:
-        yield f"{gain}, repetition by repetition: mean ± half-width of its 95 % confidence interval (Student's t)."
+        yield (
+            f"{gain}, repetition by repetition: mean ± half-width of its 95 % confidence interval (Student's t); "
+            "one that holds 0 shows no difference."
+        )
         yield f"max is the largest of {repetitions} repetitions, every other number their mean."
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import sys
 import threading
 import time
 
@@ -240,3 +241,10 @@ def test_a_journal_of_a_newer_version_is_left_alone(tmp_path):
     base.close()
     with pytest.raises(JournalError, match="newer soonest"):
         journal(str(tmp_path / "new.db"))
+
+
+def test_a_server_without_its_extra_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    monkeypatch.delitem(sys.modules, "soonest.gateway.journal.postgres", raising=False)
+    with pytest.raises(JournalError, match=r"soonest\[postgres\]"):
+        journal("postgresql://me@host/base")

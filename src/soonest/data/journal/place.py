@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from soonest.core import JournalError
 from soonest.core.errors import without_password
@@ -34,6 +34,9 @@ def file_of(url: str) -> Path:
     return Path(rest.removeprefix("/") if sign and scheme == "sqlite" else rest if sign else url)
 
 
+NEEDS_EXTRA: Final = "a journal in PostgreSQL needs an extra: pip install 'soonest[postgres]'"
+
+
 def shown(url: str) -> str:
     """The place without its password, for messages."""
     return without_password(url)
@@ -50,7 +53,7 @@ def server(url: str) -> Engine:
         from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
         from sqlalchemy.pool import NullPool  # noqa: PLC0415
     except ImportError:
-        raise JournalError("a journal in PostgreSQL needs an extra: pip install 'soonest[postgres]'") from None
+        raise JournalError(NEEDS_EXTRA) from None
     rest = url.partition("://")[2]
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,

@@ -6,9 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from openai import OpenAI
 from tests.gateway.clients import until
-from tests.gateway.process.served import serving as gateway_before
 from tests.llamacpp.servers import free_port, serving
 
 from soonest.engines import tiny
@@ -26,24 +24,6 @@ def engine(gguf, tmp_path_factory):
     command = [sys.executable, "-m", "llama_cpp.server", *words]
     with serving(command, port, tmp_path_factory.mktemp("log") / "server.log") as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def gateway(engine):
-    with gateway_before("--engine", engine, "--policy", "shortest", "--journal", "none") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def client(gateway):
-    with OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=120) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def direct(engine):
-    with OpenAI(base_url=f"{engine}/v1", api_key="none", max_retries=0, timeout=120) as found:
-        yield found
 
 
 def chat(client, tokens, *, forecast=None, **more):

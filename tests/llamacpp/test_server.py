@@ -27,24 +27,6 @@ def engine(gguf, tmp_path_factory):
         yield url
 
 
-@pytest.fixture(scope="module")
-def gateway(engine):
-    with serving("--engine", engine, "--policy", "shortest", "--journal", "none") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def client(gateway):
-    with OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=120) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def direct(engine):
-    with OpenAI(base_url=f"{engine}/v1", api_key="none", max_retries=0, timeout=120) as found:
-        yield found
-
-
 @pytest.fixture(autouse=True)
 def empty(engine):
     """Nothing is left of another test."""

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soonest.core import Forecast, JournalError
+from soonest.core.errors import without_password
 from soonest.data.journal import COLUMNS, UNFINISHED, Row, examples_of, read_journal, read_notes, trace_of
-from soonest.data.journal.place import file_of, is_server, shown
+from soonest.data.journal.place import file_of, is_server
 from soonest.data.journal.row import LARGEST, restored, stored
 
 TIMES = st.floats(0, 4e9) | st.just(math.nan)
@@ -168,8 +169,8 @@ def test_a_file_is_a_path_or_a_url(url, path):
 def test_a_password_is_not_shown():
     url = "postgresql://me:se:cret@host/base"
     assert is_server(url)
-    assert "cret" not in shown(url)
-    assert shown("postgresql://me@host/base") == "postgresql://me@host/base"
+    assert "cret" not in without_password(url)
+    assert without_password("postgresql://me@host/base") == "postgresql://me@host/base"
 
 
 def test_what_is_no_journal_is_refused_with_what_to_do(tmp_path):

@@ -78,8 +78,8 @@ def replay(
 ) -> Replay:
     """A journal to replay; `others` are flags that would take its place, by their names."""
     from soonest.core import SimulationError
+    from soonest.core.errors import without_password
     from soonest.data.journal import read_journal, read_notes
-    from soonest.data.journal.place import shown
     from soonest.studies.replay import Replay
 
     for name, given in others.items():
@@ -96,7 +96,7 @@ def replay(
         prompts=False,
     )
     notes = read_notes(url, rows[-1].run if rows else None)
-    name = Path(shown(url)).name
+    name = Path(without_password(url)).name
     found = Replay.of(rows, notes, name, model, requests or REPLAYED)
     left = f"{found.trace.left_out:,} requests left out"
     typer.echo(f"{name}: {len(found.trace):,} answers under {found.policy}, {left}", err=True)

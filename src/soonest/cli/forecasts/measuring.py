@@ -76,11 +76,11 @@ def read_by(
 
 def read_told(url: str, model: str | None, limit: int | None) -> Examples:
     """The prompts of a journal, the newest `limit` of them, with the lengths of their answers."""
+    from soonest.core.errors import without_password
     from soonest.data.journal import examples_of, read_journal
-    from soonest.data.journal.place import shown
 
     part = examples_of(read_journal(url, last=limit), model)
-    _say_found(shown(url), part)
+    _say_found(without_password(url), part)
     return part
 
 

@@ -37,11 +37,6 @@ def file_of(url: str) -> Path:
 NEEDS_EXTRA: Final = "a journal in PostgreSQL needs an extra: pip install 'soonest[postgres]'"
 
 
-def shown(url: str) -> str:
-    """The place without its password, for messages."""
-    return without_password(url)
-
-
 def server(url: str) -> Engine:
     """A server to talk to, from one thread; it gives up after seconds rather than hang.
 
@@ -64,4 +59,4 @@ def server(url: str) -> Engine:
     try:
         return create_engine(f"postgresql+psycopg://{rest}", connect_args=arguments, poolclass=NullPool)
     except (ArgumentError, ValueError, ImportError) as error:
-        raise JournalError(f"{shown(url)}: {error}") from error
+        raise JournalError(f"{without_password(url)}: {error}") from error

@@ -7,7 +7,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from soonest.core import JournalError
-from soonest.data.journal.place import file_of, is_server, server, shown
+from soonest.core.errors import without_password
+from soonest.data.journal.place import file_of, is_server, server
 from soonest.data.journal.row import COLUMNS, Row, restored
 from soonest.data.journal.schema import VERSION
 
@@ -47,7 +48,7 @@ def read_journal(
     try:
         return [restored(values[2:], values[0]) for values in found]
     except (TypeError, ValueError) as error:
-        raise JournalError(f"{shown(str(url))}: a row is not as a journal has it: {error}") from error
+        raise JournalError(f"{without_password(str(url))}: a row is not as a journal has it: {error}") from error
 
 
 def read_notes(url: str | Path, run: int | None = None) -> dict[str, str]:
@@ -68,7 +69,9 @@ def _opened(url: str) -> Iterator[Ask]:
     with _server(url) if is_server(url) else _file(url) as ask:
         version = next(ask("SELECT value FROM meta WHERE key = 'version'", {}), ("0",))[0]
         if int(version) > VERSION:
-            raise JournalError(f"{shown(url)}: written by a newer soonest (version {version}): update, to read it")
+            raise JournalError(
+                f"{without_password(url)}: written by a newer soonest (version {version}): update, to read it"
+            )
         yield ask
 
 
@@ -94,6 +97,6 @@ def _server(url: str) -> Iterator[Ask]:
         with engine.connect() as connection:
             yield lambda query, given: (tuple(row) for row in connection.execute(text(query), given))
     except SQLAlchemyError as error:
-        raise JournalError(f"{shown(url)}: {getattr(error, 'orig', None) or error}") from error
+        raise JournalError(f"{without_password(url)}: {getattr(error, 'orig', None) or error}") from error
     finally:
         engine.dispose()

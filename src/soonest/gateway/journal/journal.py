@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from soonest.core import JournalError
-from soonest.data.journal.place import NEEDS_EXTRA, file_of, is_server, shown
+from soonest.core.errors import without_password
+from soonest.data.journal.place import NEEDS_EXTRA, file_of, is_server
 from soonest.data.journal.row import UNFINISHED, stored
 from soonest.gateway.journal.sqlite import SQLiteStore
 from soonest.gateway.journal.store import Run
@@ -44,7 +45,7 @@ def journal(url: str, *, strict: bool = False, most: int = MOST, window: float =
             from soonest.gateway.journal.postgres import PostgresStore  # noqa: PLC0415 - loads SQLAlchemy
         except ImportError:
             raise JournalError(NEEDS_EXTRA) from None
-        return Journal(PostgresStore(url, run), shown(url), strict=strict, most=most, window=window)
+        return Journal(PostgresStore(url, run), without_password(url), strict=strict, most=most, window=window)
     return Journal(SQLiteStore(file_of(url), run, durable=strict), str(file_of(url)), strict, most, window)
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from soonest.core import JournalError
-from soonest.data.journal.place import server, shown
+from soonest.core.errors import without_password
+from soonest.data.journal.place import server
 from soonest.data.journal.row import COLUMNS, REALS, TEXTS
 from soonest.data.journal.schema import META, VERSION, VERSIONS, number
 
@@ -46,7 +47,7 @@ class PostgresStore:
 
     def __init__(self, url: str, run: Run) -> None:
         self.run = run
-        self._name = shown(url)
+        self._name = without_password(url)
         self._engine = server(url)
         self._number = 0
         self._connection: Connection | None = None

@@ -2,12 +2,11 @@
 
 import json
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.gateway.clients import until
-from tests.llamacpp.servers import free_port, serving
+from tests.real.servers import free_port, serving
+from tests.real.waves import order
 
 from soonest.engines import tiny
 
@@ -22,8 +21,8 @@ def engine(gguf, tmp_path_factory):
     port = free_port()
     words = ["--model", str(gguf), "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "4096", "--n_threads", "1"]
     command = [sys.executable, "-m", "llama_cpp.server", *words]
-    with serving(command, port, tmp_path_factory.mktemp("log") / "server.log") as url:
-        yield url
+    with serving(command, port, tmp_path_factory.mktemp("log") / "server.log") as found:
+        yield found.url
 
 
 def chat(client, tokens, *, forecast=None, **more):
@@ -75,21 +74,14 @@ def test_streams_that_come_together_end_each_other_without_the_gateway_and_are_w
 
 
 def test_whoever_waits_goes_by_its_forecast(client, gateway):
-    ended = {}
+    def asking(tokens):
+        return lambda: chat(client, tokens, forecast=tokens)
 
-    def ask(name, tokens):
-        chat(client, tokens, forecast=tokens)
-        ended[name] = time.monotonic()
-
-    with ThreadPoolExecutor(7) as pool:
-        calls = [pool.submit(ask, "busy", 1500)]
-        until(lambda: gateway.sum("soonest_num_requests_running") == 1)
-        calls += [pool.submit(ask, f"long {i}", 300 + i) for i in range(3)]
-        until(lambda: gateway.sum("soonest_num_requests_waiting") == 3)
-        calls += [pool.submit(ask, f"short {i}", 5 + i) for i in range(3)]
-        until(lambda: gateway.sum("soonest_num_requests_waiting") == 6)
-        assert not ended, "the place was held while they came"
-        for call in calls:
-            call.result()
-    waited = sorted((name for name in ended if name != "busy"), key=ended.get)
-    assert waited == ["short 0", "short 1", "short 2", "long 0", "long 1", "long 2"]
+    wave = {f"long {i}": asking(300 + i) for i in range(3)} | {f"short {i}": asking(5 + i) for i in range(3)}
+    found = order(
+        [asking(1500)],
+        wave,
+        running=lambda: gateway.sum("soonest_num_requests_running"),
+        waiting=lambda: gateway.sum("soonest_num_requests_waiting"),
+    )
+    assert found == ["short 0", "short 1", "short 2", "long 0", "long 1", "long 2"]

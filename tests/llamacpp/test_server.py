@@ -12,6 +12,7 @@ from tests.gateway.process.served import serving
 from tests.gateway.upstream.talk import opened
 from tests.llamacpp.embedded import SLOTS
 from tests.llamacpp.servers import get, llama_server
+from tests.real.waves import order
 
 from soonest.gateway.upstream import DIALECTS, Engine
 
@@ -23,8 +24,8 @@ ENDLESS = {"ignore_eos": True}
 
 @pytest.fixture(scope="module")
 def engine(gguf, tmp_path_factory):
-    with llama_server(gguf, tmp_path_factory.mktemp("log") / "llama.log") as url:
-        yield url
+    with llama_server(gguf, tmp_path_factory.mktemp("log") / "llama.log") as found:
+        yield found.url
 
 
 @pytest.fixture(autouse=True)
@@ -118,24 +119,17 @@ def test_the_server_is_kept_full_and_nothing_waits_in_it(client, engine):
 
 
 def test_whoever_waits_goes_by_its_forecast(client, gateway, engine):
-    ended = {}
+    def asking(tokens):
+        return lambda: chat(client, tokens, forecast=tokens)
 
-    def ask(name, tokens):
-        chat(client, tokens, forecast=tokens)
-        ended[name] = time.monotonic()
-
-    with ThreadPoolExecutor(SLOTS + 6) as pool:
-        calls = [pool.submit(ask, f"busy {i}", LONG) for i in range(SLOTS)]
-        until(lambda: busy(engine) == SLOTS)
-        calls += [pool.submit(ask, f"long {i}", 300 + i) for i in range(3)]
-        until(lambda: gateway.sum("soonest_num_requests_waiting") == 3)
-        calls += [pool.submit(ask, f"short {i}", 5 + i) for i in range(3)]
-        until(lambda: gateway.sum("soonest_num_requests_waiting") == 6)
-        assert not ended, "the places were held while they came"
-        for call in calls:
-            call.result()
-    waited = sorted((name for name in ended if not name.startswith("busy")), key=ended.get)
-    assert {name.split()[0] for name in waited[:3]} == {"short"}
+    wave = {f"long {i}": asking(300 + i) for i in range(3)} | {f"short {i}": asking(5 + i) for i in range(3)}
+    found = order(
+        [asking(LONG) for _ in range(SLOTS)],
+        wave,
+        running=lambda: busy(engine),
+        waiting=lambda: gateway.sum("soonest_num_requests_waiting"),
+    )
+    assert {name.split()[0] for name in found[:3]} == {"short"}
 
 
 def test_prompt_tokens_are_counted_as_the_server_counts_them(direct, engine):
@@ -150,8 +144,8 @@ def test_prompt_tokens_are_counted_as_the_server_counts_them(direct, engine):
 
 def test_without_metrics_the_slots_are_known_all_the_same(gguf, tmp_path):
     with (
-        llama_server(gguf, tmp_path / "llama.log", metrics=False) as url,
-        serving("--engine", url, "--journal", "none") as gateway,
+        llama_server(gguf, tmp_path / "llama.log", metrics=False) as found,
+        serving("--engine", found.url, "--journal", "none") as gateway,
         OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=60) as client,
     ):
         assert gateway.sum("soonest_upstream_in_flight_limit") == SLOTS

@@ -1,14 +1,10 @@
 """vLLM's own server as a process, on a free port."""
 
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 import urllib.request
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+
+from tests.real.servers import free_port, serving
 
 READY_SECONDS = 600
 COMMAND = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
@@ -29,57 +25,11 @@ def environment(**more):
     }
 
 
-@dataclass(frozen=True)
-class Server:
-    """One that runs."""
-
-    url: str
-    pid: int
-
-
-@contextmanager
 def server(model, log, *flags, **variables):
     """A server that is ready; its output goes to a file."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [*COMMAND, "--model", str(model), "--host", "127.0.0.1", "--port", str(port), *SMALL, *flags]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, env=environment(**variables), stdout=out, stderr=out, start_new_session=True
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait(url, process, log)
-            yield Server(url, process.pid)
-        finally:
-            stop(process)
-
-
-def wait(url, process, log):
-    """Until it answers."""
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"vLLM ended with {process.returncode}:\n{log.read_text()[-4000:]}")
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:  # noqa: S310 - our own
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.5)
-    raise RuntimeError(f"vLLM is not ready after {READY_SECONDS} s:\n{log.read_text()[-4000:]}")
-
-
-def stop(process):
-    """It, and whatever it has started."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(60)
+    return serving(command, port, log, path="/health", environment=environment(**variables), seconds=READY_SECONDS)
 
 
 def metrics(url):

@@ -126,7 +126,7 @@ def test_finished_lengths_return_to_the_predictor(client, url):
     """A template that nobody has seen takes part in the order after some answers that ended by themselves."""
     new = "Translate the following sentence into three languages, please, sentence "
     for i in range(20):
-        done = ask(client, f"{new}{i}", 6, ends=True)[1]
+        done = ask(client, f"{new}{i}", 6, ends=True)
         assert (done.choices[0].finish_reason, done.usage.completion_tokens) == ("stop", 6)
     time.sleep(0.5)
     wave = [(f"story{i}", f"{STORY}{200 + i}", 400, None) for i in range(2)]
@@ -141,7 +141,7 @@ def test_what_is_no_request_is_vllms_to_refuse(client, url):
         client.chat.completions.create(model="small", messages="nobody", max_tokens=3)
     with pytest.raises(BadRequestError):
         ask(client, "odd", 3, forecast={"a": 1})
-    assert ask(client, "odd", 3, forecast=[9, 1, 3])[1].usage.completion_tokens == 3
+    assert ask(client, "odd", 3, forecast=[9, 1, 3]).usage.completion_tokens == 3
     assert metrics(url)['soonest_vllm_forecasts_bad_total{engine="0"}'] > 0
 
 

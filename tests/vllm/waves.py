@@ -1,8 +1,6 @@
-"""Requests that queue behind long answers, and the order in which they end."""
+"""Requests to vLLM's server that queue behind long answers."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-
+from tests.real import waves
 from tests.vllm.servers import metrics
 
 from soonest.core import Message, Prompt
@@ -24,10 +22,10 @@ def history(folder):
 
 
 def ask(client, text, tokens, *, forecast=None, ends=False, **more):
-    """A completion of exactly so many tokens, and when it ended: at its limit, or by itself."""
+    """A completion of exactly so many tokens, ended at its limit or by itself."""
     extra = {"ignore_eos": True} if not ends else {"min_tokens": tokens - 1, "logit_bias": {END: 100}}
     extra |= {} if forecast is None else {"vllm_xargs": {"soonest_forecast": forecast}}
-    done = client.chat.completions.create(
+    return client.chat.completions.create(
         model="small",
         messages=[{"role": "user", "content": text}],
         max_tokens=BUSY if ends else tokens,
@@ -35,40 +33,32 @@ def ask(client, text, tokens, *, forecast=None, ends=False, **more):
         extra_body=extra,
         **more,
     )
-    return time.monotonic(), done
 
 
-def order(client, engine, wave):
-    """Ids in the order in which they end, behind two long answers that take the engine's places first."""
-    for _ in range(5):
-        found = queued(client, engine, wave)
-        if found:
-            return found
-    raise AssertionError("the long answers always ended before the wave was there")
+def order(client, engine, wave, waiting=None):
+    """Names of a wave in the order in which they end, behind two long answers that take the engine's places first.
 
+    `wave`: (name, text, tokens, forecast); `waiting`: how many wait, where that is not in the engine.
+    """
 
-def queued(client, engine, wave):
-    """The order, or `None` where an answer that should have been long ended first."""
-    with ThreadPoolExecutor(len(wave) + 2) as pool:
-        busy = [pool.submit(ask, client, f"busy {i}", BUSY, forecast=[BUSY, BUSY, BUSY]) for i in range(2)]
-        until(lambda: running(engine) == 2 or any(b.done() for b in busy))
-        asked = {}
-        for name, text, tokens, forecast in wave:
-            asked[name] = pool.submit(ask, client, text, tokens, forecast=forecast)
-            time.sleep(0.03)
-        held = not any(b.done() for b in busy)
-        ended = {name: call.result()[0] for name, call in asked.items()}
-        return sorted(ended, key=ended.get) if held else None
+    def asking(text, tokens, forecast):
+        return lambda: ask(client, text, tokens, forecast=forecast)
+
+    busy = [asking(f"busy {i}", BUSY, [BUSY] * 3) for i in range(2)]
+    calls = {name: asking(*words) for name, *words in wave}
+    return waves.order(busy, calls, running=lambda: running(engine), waiting=waiting or (lambda: waits(engine)))
 
 
 def running(engine):
     """How many run there."""
-    return next(n for name, n in metrics(engine).items() if name.startswith("vllm:num_requests_running"))
+    return gauge(engine, "vllm:num_requests_running")
 
 
-def until(true, seconds=60):
-    """Wait for it."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
+def waits(engine):
+    """How many wait there."""
+    return gauge(engine, "vllm:num_requests_waiting")
+
+
+def gauge(engine, wanted):
+    """An engine's number by its name alone."""
+    return next(n for name, n in metrics(engine).items() if name.partition("{")[0] == wanted)

@@ -150,13 +150,13 @@ def test_lengths_of_a_trace_are_asked_for(soonest, engine, tmp_path):
 
 def test_ctrl_c_prints_what_there_is(engine, prompts):
     words = ["--url", engine.url, "--prompts", str(prompts), "-n", "600", "--request-rate", "15", "--arrivals", "fixed"]
-    child = subprocess.Popen([*BENCH, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    before = engine.seen()["requests"]
-    while engine.seen()["requests"] < before + 20:  # warmed up, and some
-        time.sleep(0.05)
-        assert child.poll() is None
-    os.kill(child.pid, signal.SIGINT)
-    out, _ = child.communicate(timeout=20)
+    with subprocess.Popen([*BENCH, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        before = engine.seen()["requests"]
+        while engine.seen()["requests"] < before + 20:  # warmed up, and some
+            time.sleep(0.05)
+            assert child.poll() is None
+        os.kill(child.pid, signal.SIGINT)
+        out, _ = child.communicate(timeout=20)
     assert child.returncode == 130
     assert "Successful requests:" in out
     assert "fake: interrupted; only what had left is counted." in out

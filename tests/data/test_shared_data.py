@@ -1,7 +1,6 @@
 """The real files, with the counts and means that their description states."""
 
 import gzip
-import time
 
 import numpy as np
 import pytest
@@ -87,13 +86,6 @@ def test_published_predictions_are_right_as_often_as_their_description_states(sh
 
 
 @pytest.mark.data
-def test_the_azure_trace_is_read_in_well_below_a_second(shared_data):
-    path = shared_data("arrivals/azure_conv_2023.csv.gz")
-    start = time.process_time()
-    read_trace(path)
-    assert time.process_time() - start < 0.4  # about 0.05 on a quiet machine
-
-
 def test_promised_but_missing_data_fail(shared_data, monkeypatch, tmp_path):
     monkeypatch.setenv("SOONEST_DATA", str(tmp_path))
     with pytest.raises(pytest.fail.Exception, match="is not there"):

@@ -1,9 +1,11 @@
 """What order is worth in real vLLM: a burst that queues, under several policies, with the simulator's word beforehand.
 
     python -m benchmarks.vllm_benefit --trace servegen_mlarge.csv.gz --out benchmarks/results/vllm_benefit.json
+    python -m benchmarks.vllm_benefit --gpu --trace servegen_mlarge.csv.gz --out benchmarks/results/vllm_gpu.json
 
-vLLM in this process runs the model that comes with the package. Prompts and answers have the lengths of a trace: those
-of its calls with prompts of at most 600 tokens and answers of at most 200. With ample and with tight KV memory:
+vLLM in this process runs the model that comes with the package, or with `--gpu` one of Llama 3 8B's size with random
+weights. Prompts and answers have the lengths of a trace: those of its calls with prompts of at most 600 tokens and
+answers of at most 200. With ample and with tight KV memory:
 
 1. a closed loop under vLLM's own scheduler measures capacity and each iteration, from which step times are fitted;
 2. the simulator runs the very waves that follow; what it says is written to the file;
@@ -13,8 +15,8 @@ of its calls with prompts of at most 600 tokens and answers of at most 200. With
 
 Seconds are those of the engine's one thread on the processor at the machine's speed in the closed loop: what an
 iteration takes is divided by how much slower the last hundred were than the fitted step times say. So other work on
-the machine matters little, and what a policy itself takes is left out (`vllm_cost.py` measures it). While nobody runs
-the clock leaps to the next arrival.
+the machine matters little, and what a policy itself takes is left out (`vllm_cost.py` measures it). With `--gpu` they
+are seconds of the wall clock. While nobody runs the clock leaps to the next arrival.
 
 Forecasts are right up to a log-normal error, as wide as makes Kendall's tau with the truth `--tau`; `oracle` is told
 the truth. The file is written anew after each run, so an interrupted benchmark leaves what there is.
@@ -24,28 +26,32 @@ from __future__ import annotations
 
 import argparse
 import gc
-import math
+import shlex
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from benchmarks.foretold import apart, shares_of
-from benchmarks.vllm_machine import BLOCK, BUDGET, LONGEST_ANSWER, LONGEST_PROMPT, Clock, Machine, Wave
+import torch
+from benchmarks.vllm_machine import BLOCK, LONGEST_ANSWER, LONGEST_PROMPT, Clock, Machine, Wave
+from benchmarks.vllm_places import gpu, processor
+from benchmarks.vllm_table import ARMS, MEASURES, compared, empty, note, shares, show
 from vllm.version import __version__ as version
 
-from soonest.bench.printing import machine as this_machine
+from soonest.bench.printing import machine, versions
 from soonest.core import Rules
 from soonest.data import Trace, read_trace
-from soonest.report import paired_gain, write_json
+from soonest.report import write_json
 from soonest.sim import Options, simulate
 from soonest.sim.steptime import SECOND, fit_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.vllm_places import Place
     from numpy.typing import NDArray
 
     from soonest.sim import StepTime
@@ -54,15 +60,8 @@ LOADS: Final = (0.7, 0.9, 1.2)
 BURSTINESS: Final = 0.5
 TIGHT: Final = 0.4
 """Tight memory is this part of what every slot needs with the longest request."""
-ARMS: Final[Mapping[str, tuple[str, bool]]] = {
-    "fcfs": ("fcfs", False),
-    "priority mode": ("priority", False),
-    "shortest": ("shortest", False),
-    "response_ratio(shortest)": ("response_ratio(shortest)", False),
-    "a_min": ("a_min", False),
-    "oracle": ("shortest", True),
-}
-"""A policy, or vLLM's own `priority` with the forecast as the priority; and whether it is told the truth."""
+STALL: Final = 20
+"""An iteration that takes so many times what the median takes is no measure of anything: something was compiled."""
 DRAIN: Final = 1.05
 """A run takes so many times as long as its requests need to be served."""
 FEW: Final = 2
@@ -71,9 +70,6 @@ LEAST: Final = 3
 """Repetitions at the highest load, at least."""
 MOST: Final = 8
 """Repetitions that are enough."""
-MEASURES: Final = ("mean", "p99", "max")
-APART: Final = 10
-"""Points by which a share of the oracle's gain may differ from the simulator's."""
 
 
 def tau(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -135,7 +131,7 @@ class Study:
     def plan(self, capacities: Sequence[float]) -> None:
         """As many repetitions as fit, and how long they take."""
         once = DRAIN * len(ARMS) * sum(self.given.requests / capacity for capacity in capacities)  # the clock leaps
-        low = FEW * (len(LOADS) - 1)
+        low = FEW * (len(self.given.loads) - 1)
         self.repetitions = max(LEAST, min(MOST, int(60 * self.given.minutes / once) - low))
         self.runs = (self.repetitions + low) * len(capacities) * len(ARMS)
         self.seconds, self.begun = (self.repetitions + low) * once, time.monotonic()
@@ -143,13 +139,14 @@ class Study:
 
     def waves(self, capacity: float) -> dict[str, list[Wave]]:
         """The repetitions at each load."""
-        many = {load: self.repetitions if load == max(LOADS) else FEW for load in LOADS}
-        return {f"{k:g}": [self.wave(r, k * capacity, self.given.requests) for r in range(many[k])] for k in LOADS}
+        loads = self.given.loads
+        many = {load: self.repetitions if load == max(loads) else FEW for load in loads}
+        return {f"{k:g}": [self.wave(r, k * capacity, self.given.requests) for r in range(many[k])] for k in loads}
 
 
-def foretold(waves: Mapping[str, Sequence[Wave]], step_time: StepTime, slots: int, blocks: int) -> dict[str, Any]:
+def foretold(waves: Mapping[str, Sequence[Wave]], step_time: StepTime, place: Place, blocks: int) -> dict[str, Any]:
     """What the simulator says, by load, arm and repetition."""
-    options = Options(rules=Rules.vllm(slots, BUDGET, blocks, BLOCK), step_time=step_time)
+    options = Options(rules=Rules.vllm(place.slots, place.budget, blocks, BLOCK), step_time=step_time)
     told: dict[str, Any] = {}
     for load, repetitions in waves.items():
         rows = told[load] = {}
@@ -162,19 +159,6 @@ def foretold(waves: Mapping[str, Sequence[Wave]], step_time: StepTime, slots: in
             rows[name] = columns
         told[load]["share_of_oracle"] = shares(rows)
     return told
-
-
-def note(columns: dict[str, list[float]], seconds: NDArray[np.float64]) -> None:
-    """One run's figures into their columns."""
-    values = seconds.mean(), np.quantile(seconds, 0.99), seconds.max()
-    for measure, value in zip(MEASURES, values, strict=True):
-        columns[measure].append(float(value))
-
-
-def shares(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, float]:
-    """Which part of the oracle's gain over `fcfs` each arm has."""
-    means = {name: rows[name]["mean"] for name in ARMS}
-    return shares_of(means, range(len(means["fcfs"])), "oracle")
 
 
 def served(
@@ -205,57 +189,6 @@ def served(
                 )
 
 
-def empty() -> dict[str, list[float]]:
-    """Columns to come."""
-    return {measure: [] for measure in (*MEASURES, "preemptions", "slowness")}
-
-
-def compared(part: dict[str, Any], load: str) -> dict[str, Any]:
-    """What the arms gain over `fcfs`, and how their shares of the oracle's gain stand beside what was foretold."""
-    came, told = part["measured"][load], part["foretold"][load]
-    means, expected = ({name: rows[name]["mean"] for name in ARMS} for rows in (came, told))
-    measured = shares(came)
-    found = {}
-    for name in ARMS:
-        gain = paired_gain(means[name], means["fcfs"])
-        points = apart(name, means, expected, "oracle") if name in measured else None
-        found[name] = {
-            "gain_percent": gain.mean,
-            "gain_half_width": gain.half_width,
-            "share_of_oracle": measured.get(name),
-            "foretold_share": told["share_of_oracle"].get(name),
-            "points_apart": None if points is None else points.mean,
-            "points_apart_half_width": None if points is None else points.half_width,
-        }
-    return found
-
-
-def show(memory: str, part: dict[str, Any]) -> None:
-    """A table a load, and whether what must hold does."""
-    for load, rows in part["compared"].items():
-        print(f"\n{memory} memory ({part['blocks']} blocks), load {load} of {part['capacity_rps']:.3g} requests/s\n")
-        print("| policy | mean s | p99 s | max s | gain % | share of the oracle's | foretold | preemptions |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-        for name, row in rows.items():
-            came = part["measured"][load][name]
-            print(
-                f"| `{name}` | {np.mean(came['mean']):.3f} | {np.mean(came['p99']):.3f} | {np.max(came['max']):.3f} "
-                f"| {number(row['gain_percent'], 1)} +- {number(row['gain_half_width'], 1)} "
-                f"| {number(row['share_of_oracle'], 2)} | {number(row['foretold_share'], 2)} "
-                f"| {np.mean(came['preemptions']):.1f} |"
-            )
-    for name, row in part["compared"]["1.2"].items():
-        if name != "fcfs":
-            clear = row["gain_half_width"] is not None and row["gain_percent"] > row["gain_half_width"]
-            near = row["points_apart"] is not None and abs(row["points_apart"]) <= APART
-            print(f"{name} at 1.2: interval above 0: {clear}; within {APART} points of the simulator: {near}")
-
-
-def number(value: float | None, digits: int) -> str:
-    """Nothing where there is none."""
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
 def main() -> None:
     """Measure capacity, let the simulator speak, run, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -263,48 +196,72 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=160, help="of a wave")
     parser.add_argument("--closed", type=int, default=200, help="requests that measure capacity")
     parser.add_argument("--minutes", type=float, default=45, help="of waves: as many repetitions as fit")
-    parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--loads", type=float, nargs="+", default=LOADS)
+    parser.add_argument("--memory", nargs="+", choices=("ample", "tight"), default=("ample", "tight"))
+    parser.add_argument("--gpu", action="store_true", help="a model of 8 billion random weights on a GPU")
     parser.add_argument("--tau", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     study = Study(given, read_trace(given.trace))
-    asked = {key: value for key, value in vars(given).items() if key != "out"}
-    asked["trace"] = Path(given.trace).name
-    study.found |= {"vllm": version, "machine": this_machine(), "asked": asked, "burstiness": BURSTINESS}
-    ample = given.slots * -(-(LONGEST_PROMPT + LONGEST_ANSWER) // BLOCK)
-    vllm, parts = Machine(given.slots, ample), {"ample": ample, "tight": int(TIGHT * ample)}
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    study.found |= {
+        "command": shlex.join(["python", "-m", "benchmarks.vllm_benefit", *words]),
+        "versions": versions() | {"vllm": version, "torch": torch.__version__},
+        "machine": machine() | ({"gpu": torch.cuda.get_device_name()} if given.gpu else {}),
+        "burstiness": BURSTINESS,
+        "longest": {"prompt": LONGEST_PROMPT, "answer": LONGEST_ANSWER},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        measure(study, gpu(Path(folder)) if given.gpu else processor())
+
+
+def measure(study: Study, place: Place) -> None:
+    """Capacity first, then the simulator's word, then the waves."""
+    given = study.given
+    ample = place.slots * -(-(LONGEST_PROMPT + LONGEST_ANSWER) // BLOCK)
+    parts = {memory: ample if memory == "ample" else int(TIGHT * ample) for memory in given.memory}
+    vllm = Machine(place, ample)
+    study.found["engine"] = {"slots": place.slots, "token_budget": place.budget, "block_size": BLOCK}
     vllm.use("fifo", ample)
-    vllm.closed_loop(study.wave(MOST, 1.0, max(2 * given.slots, given.closed // 4)))  # warm up
+    vllm.closed_loop(study.wave(MOST, 1.0, given.closed))  # warm up: every shape is met and compiled
     fits = {}
     for memory, blocks in parts.items():
         vllm.use("fifo", blocks)
         full, ended, rows = vllm.closed_loop(study.wave(MOST + 1, 1.0, given.closed))
-        fit = fits[memory] = fit_steps(rows)
+        usual = rows[:, 3] < STALL * np.median(rows[:, 3])
+        fit = fits[memory] = fit_steps(rows[usual])
         said = [fit.steptime.duration(*map(int, row[:3])) / SECOND for row in rows[:full]]
         capacity = ended / sum(said)
         study.found[memory] = {
             "blocks": blocks,
             "capacity_rps": capacity,
             "step_time": asdict(fit.steptime),
-            "iterations": {"n": fit.n, "median_error": fit.median_error, "p99_error": fit.p99_error, "r2": fit.r2},
+            "iterations": {
+                "n": fit.n,
+                "stalls": int((~usual).sum()),
+                "median_error": fit.median_error,
+                "p99_error": fit.p99_error,
+                "r2": fit.r2,
+            },
         }
         study.say(f"{memory} memory: {capacity:.2f} requests/s; {fit.n} iterations, R2 {fit.r2:.3f}")
     study.plan([study.found[memory]["capacity_rps"] for memory in parts])
     waves = {memory: study.waves(study.found[memory]["capacity_rps"]) for memory in parts}
     for memory, blocks in parts.items():
-        told = foretold(waves[memory], fits[memory].steptime, given.slots, blocks)
+        told = foretold(waves[memory], fits[memory].steptime, place, blocks)
         study.found[memory]["foretold"] = told
-    taus = [tau(wave.output, wave.guess) for wave in waves["ample"]["1.2"]]
+    first = waves[given.memory[0]]
+    taus = [tau(wave.output, wave.guess) for wave in first[f"{max(given.loads):g}"]]
     study.found |= {
-        "repetitions": {load: len(each) for load, each in waves["ample"].items()},
+        "repetitions": {load: len(each) for load, each in first.items()},
         "spread": study.spread,
         "taus": taus,
     }
     study.save()  # the simulator's word comes first
     for memory in parts:
         part = study.found[memory]
-        served(study, vllm, Clock(fits[memory].steptime), waves[memory], part)
+        served(study, vllm, Clock(fits[memory].steptime, place.steady), waves[memory], part)
         part["compared"] = {load: compared(part, load) for load in part["measured"]}
         study.save()
         show(memory, part)

@@ -1,17 +1,16 @@
 # ruff: noqa: E402 - vLLM reads its variables when it is imported
 """Real vLLM in this process, and waves of requests for it, as `benchmarks/vllm_benefit.py` runs them.
 
-Seconds are those of the engine's one thread on the processor at the speed that the machine had in the closed loop, so
-what else the machine does matters little.
+On a processor, seconds are those of the engine's one thread at the speed that the machine had in the closed loop, so
+what else the machine does matters little. On a GPU they are the wall clock's, and a policy's own cost is in them.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR"}
 for _name, _value in (
@@ -31,13 +30,16 @@ from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from soonest.core import Forecast
-from soonest.engines import tiny
 from soonest.engines.vllm import Scheduler
 from soonest.sim import StepTime, Workload
 from soonest.sim.forecasts import Beliefs
 from soonest.sim.steptime import SECOND
 
-BLOCK, BUDGET, LONGEST_PROMPT, LONGEST_ANSWER = 32, 512, 600, 200
+if TYPE_CHECKING:
+    from benchmarks.vllm_places import Place
+
+BLOCK, LONGEST_PROMPT, LONGEST_ANSWER = 32, 600, 200
+NOTHING: Final = (0, 0, 0)
 THEIRS: Final = {"fifo": "fcfs", "priority": "priority"}
 """vLLM's own schedulers, by our words for them; any other word is a policy of ours."""
 
@@ -82,10 +84,12 @@ class Clock:
     """Seconds at the speed of the closed loop.
 
     An iteration takes its processor time over how slow the machine is just then: what the last `WINDOW` iterations
-    took, beside what `steps` says of them. A speed that drifts would otherwise decide how much is waited in a run.
+    took, beside what `steps` says of them. A speed that drifts would otherwise decide how much is waited in a run. On a
+    steady machine it takes what it took.
     """
 
     steps: StepTime
+    steady: bool
 
     def __post_init__(self) -> None:
         self.seconds = 0.0
@@ -96,7 +100,7 @@ class Clock:
         """An iteration ended: its prefill tokens, sequences and context tokens, and its processor time."""
         self._took.append(took)
         self._said.append(self.steps.duration(*row) / SECOND)
-        self.seconds += took / self.slowness
+        self.seconds += took if self.steady else took / self.slowness
 
     @property
     def slowness(self) -> float:
@@ -109,18 +113,16 @@ class Machine:
 
     Attributes:
         preempted: in the last run.
-        row: prefill tokens, sequences and context tokens of the last iteration.
+        row: prefill tokens, sequences and context tokens of the iteration that ended last.
     """
 
-    def __init__(self, slots: int, blocks: int) -> None:
+    def __init__(self, place: Place, blocks: int) -> None:
         self.engine = LLMEngine.from_engine_args(
             EngineArgs(
-                model=str(tiny.path()),
-                dtype="float32",
-                enforce_eager=True,
+                **place.arguments,
                 max_model_len=1024,
-                max_num_seqs=slots,
-                max_num_batched_tokens=BUDGET,
+                max_num_seqs=place.slots,
+                max_num_batched_tokens=place.budget,
                 block_size=BLOCK,
                 num_gpu_blocks_override=blocks + 1,
                 enable_prefix_caching=False,
@@ -128,12 +130,14 @@ class Machine:
             enable_multiprocessing=False,
         )
         core: Any = self.engine.engine_core
-        self.core = core.engine_core
+        self.place, self.core = place, core.engine_core
         self.first = self.core.scheduler
-        self.preempted, self.row = 0, (0, 0, 0)
+        self.preempted, self.row, self._scheduled = 0, NOTHING, NOTHING
 
     def use(self, policy: str, blocks: int) -> None:
         """Another scheduler, on so many of the blocks."""
+        while self.core.batch_queue:  # of requests that have ended
+            self.engine.step()
         config = self.core.vllm_config
         config.scheduler_config.policy = THEIRS.get(policy, "fcfs")
         config.additional_config = {"soonest": {"policy": policy}}
@@ -162,7 +166,7 @@ class Machine:
             decoding = {name for name, n in counts.items() if n == 1 and name in computed}
             context = sum(computed.get(name, 0) + n for name, n in counts.items())
             prefill = sum(n for name, n in counts.items() if name not in decoding)
-            self.row = (prefill, len(counts), context)
+            self._scheduled = (prefill, len(counts), context)
             return output
 
         made.schedule = watched
@@ -179,6 +183,7 @@ class Machine:
             temperature=0.0,
             max_tokens=int(wave.output[i]),
             ignore_eos=True,
+            detokenize=not self.place.arguments.get("skip_tokenizer_init", False),
             extra_args={"soonest_forecast": [low, expected, high]},
         )
         by_priority = self.core.vllm_config.scheduler_config.policy == "priority"
@@ -186,10 +191,17 @@ class Machine:
         self.engine.add_request(str(i), {"prompt_token_ids": tokens}, params, priority=priority)
 
     def step(self) -> tuple[list[Any], float]:
-        """One iteration: what it put out, and its processor time."""
-        begun = time.thread_time()
+        """One iteration: what it put out, and its seconds.
+
+        Where vLLM schedules one while the one before runs, what ends is the one before.
+        """
+        queue = self.core.batch_queue
+        before = self._scheduled if queue else NOTHING
+        begun = self.place.now()
         outputs = self.engine.step()
-        return outputs, time.thread_time() - begun
+        took = self.place.now() - begun
+        self.row = self._scheduled if queue is None else before
+        return outputs, took
 
     def serve(self, wave: Wave, clock: Clock, *, truth: bool) -> NDArray[np.float64]:
         """Seconds from arrival to end of each request; while nobody runs the clock leaps to the next arrival."""
@@ -218,7 +230,8 @@ class Machine:
             self.add(wave, i, truth=True)
         while self.engine.has_unfinished_requests():
             outputs, took = self.step()
-            rows.append((*self.row, took))
+            if self.row != NOTHING:
+                rows.append((*self.row, took))
             ends += [len(rows)] * sum(output.finished for output in outputs)
             if len(self.core.scheduler.waiting):
                 full = len(rows)

@@ -6,7 +6,7 @@ import pytest
 from openai import OpenAI
 from tests.gateway.process.served import serving
 from tests.vllm.servers import metrics, server
-from tests.vllm.waves import ANSWER, STORY, ask, history, order
+from tests.vllm.waves import ANSWER, PATIENT, STORY, ask, history, order
 
 SLOTS = 2
 """As `servers.SMALL` has them."""
@@ -28,6 +28,7 @@ def through(gateway):
 def test_short_answers_go_first_in_an_engine_that_we_cannot_enter(engine, tmp_path, mode):
     predictor = str(history(tmp_path / "history"))
     flags = ("--engine", engine, *mode, "--policy", "shortest", "--predictor", predictor, "--journal", "none")
+    flags += ("--forecast-budget", PATIENT)
     wave = [(f"story{i}", f"{STORY}{100 + i}", 400, None) for i in range(3)]
     wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
     with serving(*flags) as gateway, through(gateway) as client:

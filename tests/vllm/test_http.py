@@ -10,7 +10,7 @@ import pytest
 from openai import OpenAI
 from tests.vllm import seen
 from tests.vllm.servers import COMMAND, SMALL, environment, metrics, server
-from tests.vllm.waves import ANSWER, STORY, ask, history, order
+from tests.vllm.waves import ANSWER, PATIENT, STORY, ask, history, order
 
 from soonest.engines.vllm.metrics import folder_of
 
@@ -32,7 +32,11 @@ def bodies(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(llama, predictor, bodies, tmp_path_factory):
     log = tmp_path_factory.mktemp("log") / "vllm.log"
-    variables = {"SOONEST_VLLM_POLICY": "shortest", "SOONEST_VLLM_PREDICTOR": str(predictor)}
+    variables = {
+        "SOONEST_VLLM_POLICY": "shortest",
+        "SOONEST_VLLM_PREDICTOR": str(predictor),
+        "SOONEST_VLLM_FORECAST_BUDGET": PATIENT,
+    }
     with server(llama, log, *INNER, *FLAGS, **variables, **{seen.VARIABLE: str(bodies)}) as found:
         yield found.url
         assert folder_of(found.pid).is_dir()

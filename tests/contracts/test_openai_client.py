@@ -153,8 +153,8 @@ def test_a_stream_that_is_left_ends_at_the_engine_too(pair, way):
         for _ in zip(range(4), stream, strict=False):
             pass
         assert pair.running() == 1
-    until(lambda: pair.running() == 0, 2)
-    until(pair.gateway.idle, 2)
+    until(lambda: pair.running() == 0)
+    until(pair.gateway.idle)
     assert ask(pair)(pair.through).choices
 
 
@@ -246,10 +246,10 @@ def test_a_client_that_is_told_the_queue_is_full_comes_again_when_we_said(fake):
         told = int(full.value.response.headers["retry-after-ms"]) / 1000
         assert 1 <= told <= 5.12, "two of 128 tokens at 20 ms are what a new gateway expects"
         started = time.monotonic()
-        leaving = threading.Timer(0.3, blocker.close)
+        leaving = threading.Timer(1.0, blocker.close)
         leaving.start()
         assert chat(client, "tokens=1").choices
-        assert told <= time.monotonic() - started < 3 * told + 3
+        assert told <= time.monotonic() - started < 3 * told + 10
         waiting.join(10)
         leaving.join()
         until(gateway.idle)
@@ -263,7 +263,7 @@ def test_a_client_that_is_told_no_engine_answers_comes_again_when_one_does(fake)
             chat(once, "tokens=1")
         assert int(down.value.response.headers["retry-after"]) >= 1
         started = time.monotonic()
-        returning = threading.Timer(0.2, fake.up)
+        returning = threading.Timer(1.0, fake.up)
         returning.start()
         assert chat(client, "tokens=1").choices
         assert time.monotonic() - started >= 1

@@ -85,7 +85,6 @@ def test_published_predictions_are_right_as_often_as_their_description_states(sh
     assert (truth == trace.predicted).mean() == pytest.approx(0.598, abs=0.01)
 
 
-@pytest.mark.data
 def test_promised_but_missing_data_fail(shared_data, monkeypatch, tmp_path):
     monkeypatch.setenv("SOONEST_DATA", str(tmp_path))
     with pytest.raises(pytest.fail.Exception, match="is not there"):

@@ -137,4 +137,8 @@ def scraping(folder, *urls):
             yield prometheus
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)

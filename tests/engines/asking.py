@@ -31,6 +31,13 @@ async def answer(engine, name, ids, tokens, **more):
 async def idle(engine, *, within=10.0):
     """Wait until nothing waits or runs."""
     until = time.monotonic() + within
-    while engine.waiting or engine.running:
+    while engine.waiting or engine.running or engine._endings:
         assert time.monotonic() < until, f"{engine.waiting} wait and {engine.running} run"
         await asyncio.sleep(0.01)
+
+
+async def runs(engine, *, within=10.0):
+    """Wait until one is being answered."""
+    async with asyncio.timeout(within):
+        while not engine.running:  # noqa: ASYNC110 - the engine has a thread of its own
+            await asyncio.sleep(0.001)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import httpx2 as httpx
+
 
 @contextmanager
 def serving(folder, *flags, status=0, path=None):
@@ -41,3 +43,8 @@ class Server:
 
     def __str__(self):
         return self.url
+
+    def metric(self, name):
+        """A number of the engine's own metrics."""
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        return float(next(line.split()[-1] for line in lines if line.startswith(f"soonest_engine_{name}{{")))

@@ -29,8 +29,8 @@ STAND_IN = textwrap.dedent(
     if how == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("some words first")
-    print(json.dumps({"url": f"http://127.0.0.1:{os.getpid()}", "model": "x"}), flush=True)
-    print("and some more", flush=True)
+    ready = json.dumps({"url": f"http://127.0.0.1:{os.getpid()}", "model": "x"})
+    print(f"{ready}\\nand some more", flush=True)
     time.sleep(60)
     """
 )
@@ -48,7 +48,10 @@ async def until(true, seconds=20.0):
 
 
 def gone(pid):
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_killed_child_comes_back_with_a_call():

@@ -56,12 +56,12 @@ def test_an_answer_that_is_left_frees_its_place_at_once(engine, model):
         async with made.submit(Job("long", ids, 400)) as news:
             async for _ in news:
                 break
-        began = time.monotonic()
+        began = made.steps
         await answer(made, "next", ids, 1)
         await idle(made)
-        return time.monotonic() - began
+        return made.steps - began
 
-    assert asyncio.run(run()) < 0.5
+    assert asyncio.run(run()) < 300
     assert made.usage == 0
 
 
@@ -90,7 +90,7 @@ def test_one_left_before_the_engine_saw_it_never_runs(engine, model):
         for i in range(50):
             async with made.submit(Job(str(i), prompt(model, "tell me"), 400)):
                 pass
-        await idle(made, within=3)
+        await idle(made)
 
     asyncio.run(run())
     assert not made._endings
@@ -162,9 +162,12 @@ def test_policies_that_need_more_than_eviction_are_refused(model):
 def test_an_idle_engine_uses_no_processor(engine, model):
     made = engine()
     asyncio.run(answer(made, "a", prompt(model, "tell me"), 5))
-    began = time.process_time()
-    time.sleep(1.0)
-    assert time.process_time() - began < 0.02
+    spells = []
+    for _ in range(5):  # the process has other threads, too
+        began = time.process_time()
+        time.sleep(0.2)
+        spells.append(time.process_time() - began)
+    assert min(spells) < 0.004
 
 
 @pytest.mark.slow

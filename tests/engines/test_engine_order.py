@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from tests.engines.asking import answer, greedy, prompt
+from tests.engines.asking import answer, greedy, prompt, runs
 
 from soonest.core import Forecast
 from soonest.engines.embedded import Job
@@ -17,8 +17,8 @@ def test_short_forecasts_end_before_earlier_long_ones(engine, model):
 
     async def run():
         ids = prompt(model, "tell me")
-        first = asyncio.create_task(answer(made, "first", ids, 40, forecast=exact(40)))
-        await asyncio.sleep(0.02)
+        first = asyncio.create_task(answer(made, "first", ids, 400, forecast=exact(400)))
+        await runs(made)
         rest = [answer(made, str(n), ids, n, forecast=exact(n)) for n in lengths]
         ends = [end for _, end in await asyncio.gather(first, *rest)]
         return ends[1:]
@@ -44,8 +44,8 @@ def test_a_lower_priority_field_goes_first(engine, model):
 
     async def run():
         ids = prompt(model, "tell me")
-        first = asyncio.create_task(answer(made, "first", ids, 40))
-        await asyncio.sleep(0.02)
+        first = asyncio.create_task(answer(made, "first", ids, 400))
+        await runs(made)
         jobs = [answer(made, str(p), ids, 10, priority=p, forecast=exact(10 - p)) for p in (2, 1, 0)]
         return [end for _, end in (await asyncio.gather(first, *jobs))[1:]]
 

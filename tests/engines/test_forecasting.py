@@ -1,9 +1,10 @@
-import asyncio
 import logging
+from functools import partial
 
 import httpx2 as httpx
 import pytest
 from tests.engines.servers import serving
+from tests.real.waves import goes_first, order
 from typer.testing import CliRunner
 
 from soonest.cli import app
@@ -33,28 +34,18 @@ def test_the_server_asks_a_folder_and_teaches_it(model_folder, tmp_path):
     """A predictor that knows long questions from short ones puts the short ones first."""
     asked = [Prompt((Message("user", word),)) for word in ("long", "short") * 30]
     predictor("history").fit(asked, [60, 4] * 30).save_pretrained(tmp_path / "folder")
-    ended = []
-
-    async def one(client, word, tokens):
-        body = {"messages": [{"role": "user", "content": word}], "max_tokens": tokens, "ignore_eos": True}
-        answer = await client.post("/v1/chat/completions", json=body)
-        assert answer.status_code == 200
-        ended.append(word)
-
-    async def run(url):
-        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-            await one(client, "first", 1)
-            rest = [asyncio.create_task(one(client, "first", 150))]
-            await asyncio.sleep(0.1)
-            for word, tokens in (("long", 60), ("long", 60), ("short", 4), ("short", 4)):
-                rest.append(asyncio.create_task(one(client, word, tokens)))
-                await asyncio.sleep(0.01)
-            await asyncio.gather(*rest)
-
     with serving(model_folder, "--slots", "1", "--predictor", str(tmp_path / "folder")) as server:
-        asyncio.run(run(server.url))
+
+        def asking(word, tokens):
+            body = {"messages": [{"role": "user", "content": word}], "max_tokens": tokens, "ignore_eos": True}
+            return lambda: httpx.post(f"{server}/v1/chat/completions", json=body, timeout=60).raise_for_status()
+
+        wave = {"long 1": asking("long", 60), "long 2": asking("long", 60)}
+        wave |= {"short 1": asking("short", 4), "short 2": asking("short", 4)}
+        busy = [asking("first", 400)]
+        running, waiting = (partial(server.metric, f"num_requests_{what}") for what in ("running", "waiting"))
+        assert goes_first("short", lambda: order(busy, wave, running=running, waiting=waiting))
         assert "soonest_engine_forecast_failures_total" in httpx.get(f"{server}/metrics").text
-    assert ended == ["first", "first", "short", "short", "long", "long"]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 from tests.engines.servers import serving
+from tests.gateway.clients import until
 
 from soonest.engines.server import Api
 from soonest.engines.server.errors import ApiError
@@ -27,18 +28,21 @@ def test_no_prompt_is_written_down(model_folder, capfd):
 
 
 def test_a_signal_lets_what_runs_end_and_takes_nothing_new(model_folder):
-    with serving(model_folder) as made, httpx.Client(base_url=made.url, timeout=60) as client:
-        body = {"model": "small", "prompt": "one", "max_tokens": 400, "stream": True, "ignore_eos": True}
+    with (
+        serving(model_folder) as made,
+        httpx.Client(base_url=made.url, timeout=60) as client,
+        httpx.Client(base_url=made.url) as other,
+    ):
+        assert other.get("/health").status_code == 200
+        body = {"model": "small", "prompt": "one", "max_tokens": 500, "stream": True, "ignore_eos": True}
         with client.stream("POST", "/v1/completions", json=body) as answer:
             lines = answer.iter_lines()
             next(lines)
             made.process.terminate()
-            time.sleep(0.2)
-            with httpx.Client(base_url=made.url) as other:
-                refused = other.post("/v1/completions", json={"prompt": "one"})
-                assert refused.status_code == 503
-                assert refused.json()["error"]["type"] == "ServiceUnavailableError"
-                assert other.get("/health").status_code == 503
+            until(lambda: other.get("/health").status_code == 503)
+            refused = other.post("/v1/completions", json={"prompt": "one"})
+            assert refused.status_code == 503
+            assert refused.json()["error"]["type"] == "ServiceUnavailableError"
             rest = [line for line in lines if line]
         assert rest[-1] == "data: [DONE]"
         assert json.loads(rest[-2].removeprefix("data: "))["choices"][0]["finish_reason"] == "length"

@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 from tests.fakes.engine import running
+from tests.gateway.clients import until
 
 
 def ask(url, text, **more):
@@ -22,15 +23,14 @@ def order_of(fake, priorities):
     ended = []
 
     def one(priority):
-        ask(fake.url, "tokens=3", priority=priority)
+        ask(fake.url, "tokens=20", priority=priority)
         ended.append(priority)
 
-    threads = [threading.Thread(target=ask, args=(fake.url, "tokens=60"))]
+    threads = [threading.Thread(target=ask, args=(fake.url, "tokens=1000"))]
     threads += [threading.Thread(target=one, args=(priority,)) for priority in priorities]
-    for waiting, thread in enumerate(threads):
+    for there, thread in enumerate(threads, start=1):
         thread.start()
-        while (seen := fake.seen())["waiting"] + seen["running"] <= waiting:
-            time.sleep(0.002)
+        until(lambda there=there: (seen := fake.seen())["waiting"] + seen["running"] == there)
     for thread in threads:
         thread.join()
     return ended
@@ -38,7 +38,7 @@ def order_of(fake, priorities):
 
 @pytest.mark.parametrize(("priority", "order"), [(True, [-1, 2, 5]), (False, [5, -1, 2])])
 def test_it_serves_by_arrival_or_by_priority(priority, order):
-    with running(slots=1, step_ms=4, priority=priority) as fake:
+    with running(slots=1, step_ms=5, priority=priority) as fake:
         assert order_of(fake, [5, -1, 2]) == order
         assert fake.seen()["most_running"] == 1
 
@@ -46,12 +46,12 @@ def test_it_serves_by_arrival_or_by_priority(priority, order):
 def test_a_step_makes_a_token_for_all_that_run():
     with running(slots=4, step_ms=5) as fake:
         started = time.monotonic()
-        threads = [threading.Thread(target=ask, args=(fake.url, "tokens=20")) for _ in range(4)]
+        threads = [threading.Thread(target=ask, args=(fake.url, "tokens=100")) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert time.monotonic() - started >= 0.1
+        assert time.monotonic() - started >= 0.5
         assert fake.seen()["most_running"] == 4
 
 

@@ -31,7 +31,7 @@ def test_a_client_that_leaves_while_its_answer_streams_frees_its_slot_at_once():
         leaving = connection(gateway.url, chat(10_000, stream=True))
         until(lambda: fake.seen()["running"] == 1)
         leaving.close()
-        until(lambda: fake.seen()["cancelled"] == 1, 2)
+        until(lambda: fake.seen()["cancelled"] == 1)
         assert asking(chat(2), url=gateway.url)[0][0] == 200
         until(gateway.idle)
 
@@ -41,7 +41,7 @@ def test_a_client_that_leaves_before_its_answer_began_frees_it_too():
         leaving = connection(gateway.url, chat(10_000))
         until(lambda: fake.seen()["running"] == 1)
         leaving.close()
-        until(lambda: fake.seen()["cancelled"] == 1, 2)
+        until(lambda: fake.seen()["cancelled"] == 1)
         until(gateway.idle)
 
 
@@ -53,7 +53,7 @@ def test_a_client_that_leaves_the_queue_never_reaches_the_engine():
         until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 5)
         for one in waiting[:4]:
             one.close()
-        until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 1, 2)
+        until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 1)
         first.close()
         assert waiting[4].recv(100).startswith(b"HTTP/1.1 200")
         waiting[4].close()
@@ -73,7 +73,7 @@ def test_a_request_that_the_server_itself_ends_takes_all_with_it(path):
         with connection(gateway.url, chat(2), path):
             until(lambda: fake.engine.requests[path] == 1)
             gateway.call(lambda: [task.cancel() for task in tasks("run_asgi")])
-            until(lambda: not gateway.call(lambda: tasks("_pass") + tasks("run_asgi")), 2)
+            until(lambda: not gateway.call(lambda: tasks("_pass") + tasks("run_asgi")))
             until(gateway.idle)
 
 
@@ -136,7 +136,7 @@ def test_a_malformed_body_is_a_400_or_the_engine_s_to_judge(body):
         assert 400 <= status < 500 or status == 200
         if status == 400:
             assert error_of(said)["message"]
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
         assert gateway.idle()
 
 

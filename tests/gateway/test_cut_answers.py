@@ -74,7 +74,7 @@ def test_a_client_that_does_not_fetch_an_error_holds_no_place(status, counted, c
         with connect(gateway.url, buffer=4096) as slow:
             slow.sendall(2 * request)  # the second answer waits behind the first
             (place,) = gateway.gateway.dispatcher.places
-            until(lambda: wordy.asked == 2 and not place.in_flight, 5)
+            until(lambda: wordy.asked == 2 and not place.in_flight)
             until(lambda: success(gateway) == {counted: 2})
             assert gateway.call(lambda: len(gateway.gateway.lives)) == 1, "it is still being told"
         until(gateway.idle)

@@ -152,7 +152,7 @@ def test_an_engine_that_goes_is_taken_out_and_comes_back():
 def test_who_waits_while_the_engine_is_away_is_served_when_it_is_back():
     with fake_engine(step_ms=20, slots=1) as fake, running(fake.url, in_flight=1) as gateway:
         found = []
-        bodies = [chat(20, stream=True), *[chat(2)] * 5]
+        bodies = [chat(150, stream=True), *[chat(2)] * 5]
         thread = threading.Thread(target=lambda: found.extend(asking(*bodies, url=gateway.url)))
         thread.start()
         until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 5)
@@ -169,7 +169,7 @@ def test_who_waits_while_the_engine_is_away_is_served_when_it_is_back():
 def test_the_least_expected_work_goes_first_to_the_engine_that_has_it():
     with fake_engine(step_ms=5) as one, fake_engine(step_ms=5) as two, running(one.url, two.url) as gateway:
         hints = [400, 1, 1, 1, 1, 1]
-        bodies = [chat(20, vllm_xargs={"soonest_forecast": [tokens, tokens, tokens]}, stream=True) for tokens in hints]
+        bodies = [chat(n, vllm_xargs={"soonest_forecast": [n, n, n]}, stream=True) for n in hints]
         asking(*bodies, url=gateway.url)
         counts = sorted((one.seen()["finished"], two.seen()["finished"]))
         assert counts[0] in {1, 2}

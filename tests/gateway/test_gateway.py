@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.fakes.engine import running as fake_engine
@@ -38,13 +39,18 @@ def test_usage_that_the_client_asked_for_is_not_dropped():
 
 def test_short_forecasts_go_first_and_the_wait_is_told():
     with fake_engine(step_ms=5, slots=1) as fake, running(fake.url, policy="shortest", in_flight=1) as gateway:
-        lengths = [20, 40, 30, 10, 5]
+        lengths = [160, 120, 80, 40]
         bodies = [chat(n, vllm_xargs={"soonest_forecast": [n, n, n]}) for n in lengths]
-        answers = asking(*bodies, url=gateway.url)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(asking, chat(600), url=gateway.url)
+            until(lambda: fake.seen()["running"] == 1)
+            rest = pool.submit(asking, *bodies, url=gateway.url)
+            until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 4)
+            assert not first.done()
+            answers = rest.result()
         waits = [float(headers["x-soonest-queue-ms"]) for _, headers, _ in answers]
-        waiting = sorted(range(1, 5), key=waits.__getitem__)
-        assert waiting == sorted(range(1, 5), key=lengths.__getitem__) or waits.index(min(waits)) != 0
-        assert answers[3][1]["x-soonest-forecast"] == "10,10.0,10"
+        assert waits == sorted(waits, reverse=True)
+        assert answers[3][1]["x-soonest-forecast"] == "40,40.0,40"
         assert gateway.idle()
 
 

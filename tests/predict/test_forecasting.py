@@ -114,7 +114,7 @@ def test_answers_are_learned_from_in_order():
 
 
 def test_a_request_that_is_cancelled_while_it_waits_for_its_forecast_stays_cancelled():
-    forecasting = Forecasting(Slow(0.3), budget=5)
+    forecasting = Forecasting(Slow(10.0), budget=20)
 
     async def leave():
         task = asyncio.create_task(forecasting.ask(Prompt.of("x")))

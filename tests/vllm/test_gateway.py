@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from openai import OpenAI
 from tests.gateway.process.served import serving
+from tests.real.waves import goes_first
 from tests.vllm.servers import metrics, server
-from tests.vllm.waves import ANSWER, PATIENT, STORY, ask, history, order
+from tests.vllm.waves import ANSWER, STORY, ask, history, order
 
 SLOTS = 2
 """As `servers.SMALL` has them."""
@@ -28,14 +29,12 @@ def through(gateway):
 def test_short_answers_go_first_in_an_engine_that_we_cannot_enter(engine, tmp_path, mode):
     predictor = str(history(tmp_path / "history"))
     flags = ("--engine", engine, *mode, "--policy", "shortest", "--predictor", predictor, "--journal", "none")
-    flags += ("--forecast-budget", PATIENT)
     wave = [(f"story{i}", f"{STORY}{100 + i}", 400, None) for i in range(3)]
     wave += [(f"answer{i}", f"{ANSWER}{100 + i}", 4, None) for i in range(3)]
     with serving(*flags) as gateway, through(gateway) as client:
         gate = "--in-flight" in mode
         waiting = (lambda: gateway.sum("soonest_num_requests_waiting")) if gate else None
-        found = order(client, engine, wave, waiting)
-    assert {name[:6] for name in found[:3]} == {"answer"}
+        assert goes_first("answer", lambda: order(client, engine, wave, waiting))
 
 
 def test_the_gate_learns_the_engine_s_slots_from_its_metrics(engine):

@@ -11,8 +11,6 @@ STORY, ANSWER = (
     "Answer yes or no and nothing else: is this even? ",
 )
 BUSY, END = 900, "1"
-PATIENT = "30"
-"""Seconds that a forecast may take: whoever has none goes as it came, and these machines can be busy."""
 
 
 def history(folder):

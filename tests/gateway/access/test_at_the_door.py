@@ -85,13 +85,13 @@ def test_without_keys_of_ours_the_client_s_own_goes_on():
 
 
 def test_more_than_a_key_s_rate_is_told_when_to_come_again(keyed):
-    slow = KEYS + f'\n[[key]]\nname = "slow"\nkey = "{URGENT}"\nrate = 0.5\nburst = 2\n'
+    slow = KEYS + f'\n[[key]]\nname = "slow"\nkey = "{URGENT}"\nrate = 0.05\nburst = 2\n'
     with fake_engine() as fake, running(fake.url, parts=keyed(slow)) as gateway:
         answers = asking(*[chat(1)] * 5, url=gateway.url, **bearer(URGENT))
         assert sorted(status for status, _, _ in answers) == [200, 200, 429, 429, 429]
         for status, headers, body in answers:
             if status == 429:
-                assert 1 <= int(headers["retry-after"]) <= 2
+                assert 1 <= int(headers["retry-after"]) <= 20
                 assert error_of(body)["type"] == "RateLimitError"
         assert asking(chat(1), url=gateway.url, **bearer(SMALL))[0][0] == 200
         assert asking(chat(1), url=gateway.url, path="/v1/models", **bearer(URGENT))[0][0] == 429
@@ -102,7 +102,7 @@ def test_more_than_a_key_may_have_at_once_is_turned_away_until_one_has_ended(key
     with fake_engine(step_ms=5) as fake, running(fake.url, parts=keyed(narrow)) as gateway:
         found = []
         both = threading.Thread(
-            target=lambda: found.extend(asking(*[chat(200)] * 2, url=gateway.url, **bearer(URGENT)))
+            target=lambda: found.extend(asking(*[chat(1000)] * 2, url=gateway.url, **bearer(URGENT)))
         )
         both.start()
         until(lambda: fake.seen()["running"] == 2)

@@ -31,11 +31,12 @@ def many_files():
 @pytest.fixture
 def engine():
     """In a process of its own, so that its loop and the test do not wait for each other."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.fakes.engine"], stdout=subprocess.PIPE, text=True)
-    yield json.loads(process.stdout.readline())["url"]
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
+    command = [sys.executable, "-m", "tests.fakes.engine"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield json.loads(process.stdout.readline())["url"]
+        finally:
+            process.terminate()
 
 
 @pytest.mark.slow

@@ -19,8 +19,10 @@ from tests.gateway.process.served import serving
 from soonest.data.journal import read_journal
 
 pytestmark = pytest.mark.slow
-PROMISED, MARGIN = 0.05, 0.25  # seconds; the margin is for a machine that is busy with other things
+PROMISED, MARGIN = 0.05, 2.0  # seconds; the margin is for a machine that is busy with other things
 CLIENTS = 6
+LONG = 1500
+"""Tokens of an answer that is under way while other things happen: seconds."""
 LOAD = """
 import json, os, sys, threading, time, urllib.request
 
@@ -48,15 +50,15 @@ for thread in threads:
 """
 
 
-def killed(gateway, life, seconds=1.5):
+def killed(gateway, life, seconds=4.0):
     """Ask and ask until it is killed; the names of the answers that came, and when, and when it was killed."""
     command = [sys.executable, "-c", LOAD, gateway.url + CHAT, f"{life}-", str(CLIENTS)]
-    clients = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    first = clients.stdout.readline()
-    time.sleep(seconds)
-    moment = time.time()
-    gateway.kill()
-    told = [first, *clients.communicate(timeout=40)[0].splitlines()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as clients:
+        first = clients.stdout.readline()
+        time.sleep(seconds)
+        moment = time.time()
+        gateway.kill()
+        told = [first, *clients.communicate(timeout=40)[0].splitlines()]
     return {name: float(at) for name, at in map(str.split, told)}, moment
 
 
@@ -90,7 +92,7 @@ def test_asked_to_end_it_lets_those_end_who_run_or_wait_and_takes_no_more(tmp_pa
         flags = ("--journal", str(path), "--in-flight", "2", "--policy", "fcfs")
         with serving("--engine", fake.url, *flags) as gateway:
             found = []
-            bodies = [chat(300, stream=True)] * 2 + [chat(3)] * 4
+            bodies = [chat(LONG, stream=True)] * 2 + [chat(3)] * 4
             asked = threading.Thread(target=lambda: found.extend(asking(*bodies, url=gateway.url)))
             asked.start()
             until(lambda: gateway.sum("soonest_num_requests_waiting") == 4)
@@ -116,7 +118,7 @@ def test_asked_to_end_it_lets_those_end_who_run_or_wait_and_takes_no_more(tmp_pa
         for _, _, body in found[:2]:
             told = events(body)
             assert told[-1] == "[DONE]"
-            assert sum(bool(event["choices"][0]["delta"].get("content")) for event in told[:-1]) == 300
+            assert sum(bool(event["choices"][0]["delta"].get("content")) for event in told[:-1]) == LONG
     assert sum(row.done for row in read_journal(path)) == 6
 
 
@@ -127,7 +129,7 @@ def test_asked_to_read_its_keys_again_it_does_and_lets_those_end_who_run(tmp_pat
     with fake_engine(step_ms=5) as fake, serving("--engine", fake.url, *flags) as gateway:
         found = []
         asked = threading.Thread(
-            target=lambda: found.extend(asking(chat(300), url=gateway.url, Authorization="Bearer old"))
+            target=lambda: found.extend(asking(chat(LONG), url=gateway.url, Authorization="Bearer old"))
         )
         asked.start()
         until(lambda: gateway.sum("soonest_num_requests_running") == 1)

@@ -30,7 +30,7 @@ def estimates(gateway):
 
 
 def test_the_engine_s_count_is_taken():
-    with fake_engine() as fake, running(fake.url, policy="a_max") as gateway:
+    with fake_engine() as fake, running(fake.url, policy="a_max", forecast_budget=10.0) as gateway:
         found = estimates(gateway)
         asking(chat(2, model="fake"), url=gateway.url)
         assert found == [4]
@@ -51,7 +51,7 @@ def test_an_engine_that_counts_too_slowly_costs_no_more_than_a_forecast_may_and_
         fake.fault = "hang"
         seconds = asyncio.run(main(gateway, fake))
         fake.fault = ""
-        assert 0.3 <= seconds < 1.5
+        assert 0.3 <= seconds < 8
         assert fallbacks(gateway) == {"tokenize": 1}
         until(gateway.idle)
 

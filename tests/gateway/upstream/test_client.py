@@ -49,7 +49,7 @@ def test_cancelling_ends_the_engines_work_at_once(streamed):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        await until(lambda: fake.seen()["running"] == 0, 1.0)
+        await until(lambda: fake.seen()["running"] == 0)
         return fake.seen(), engine.breaker.failures
 
     seen, failures = talk(conversation, step_ms=1)
@@ -61,7 +61,7 @@ def test_closing_a_response_ends_the_engines_work_at_once():
         response = await engine.request(*POST, HEADERS, body("tokens=100000", stream=True))
         await response.content.readany()
         response.close()
-        await until(lambda: fake.seen()["cancelled"] == 1, 1.0)
+        await until(lambda: fake.seen()["cancelled"] == 1)
         return (await answered(engine))[0].status
 
     assert talk(conversation, step_ms=1) == 200

@@ -82,7 +82,7 @@ def test_a_stream_that_goes_silent_is_late():
         response.close()
         assert isinstance(told.value, TimeoutError)
 
-    talk(conversation, step_ms=1, read_timeout=0.2)
+    talk(conversation, step_ms=1, read_timeout=2.0)
 
 
 @pytest.mark.parametrize("fault", ["split:1", "split:7", "slow:0.01", "crlf", "garbage:2", "error:2"])

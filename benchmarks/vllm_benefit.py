@@ -209,6 +209,7 @@ def main() -> None:
         "command": shlex.join(["python", "-m", "benchmarks.vllm_benefit", *words]),
         "versions": versions() | {"vllm": version, "torch": torch.__version__},
         "machine": machine() | ({"gpu": torch.cuda.get_device_name()} if given.gpu else {}),
+        "asked": {key: value for key, value in vars(given).items() if key not in {"out", "trace"}},
         "burstiness": BURSTINESS,
         "longest": {"prompt": LONGEST_PROMPT, "answer": LONGEST_ANSWER},
     }
@@ -239,13 +240,14 @@ def measure(study: Study, place: Place) -> None:
         usual = rows[:, 3] < STALL * np.median(rows[:, 3])
         fit = fits[memory] = fit_steps(together(rows[usual], place.together))
         said = [fit.steptime.duration(*map(int, row[:3])) / SECOND for row in rows[:full]]
-        capacity = ended / sum(said)
+        capacity = ended / (rows[:full, 3].sum() if place.steady else sum(said))
         study.found[memory] = {
             "blocks": blocks,
             "capacity_rps": capacity,
             "step_time": asdict(fit.steptime),
             "iterations": {
-                "n": fit.n,
+                "n": len(rows),
+                "fitted_together": place.together,
                 "stalls": int((~usual).sum()),
                 "median_error": fit.median_error,
                 "p99_error": fit.p99_error,

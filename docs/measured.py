@@ -132,8 +132,8 @@ def _benefit(file: str) -> str:
     )  # fmt: skip
     rows = []
     for memory in ("ample", "tight"):
-        part = found.get(memory, {"compared": {}})
-        for load, arms in part["compared"].items():
+        part = found.get(memory, {})
+        for load, arms in part.get("compared", {}).items():
             for name, arm in arms.items():
                 came = part["measured"][load][name]
                 gain = f"{arm['gain_percent']:+.1f} ± {arm['gain_half_width']:.1f}" if name != "fcfs" else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -33,8 +34,12 @@ def pooled(work: Callable[[Task], Found], tasks: Sequence[Task], workers: int) -
     ending, alive = context.Pipe(duplex=False)
     with ending, alive:
         pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _begin, (ending,))
+        size = max(1, len(tasks) // (workers * CHUNKS))
         try:
-            yield from pool.map(work, tasks, chunksize=max(1, len(tasks) // (workers * CHUNKS)))
+            # no `pool.map`: it cancels what is to come, and a pool whose processes end stumbles over what is cancelled
+            coming = deque(pool.submit(_each, work, tasks[i : i + size]) for i in range(0, len(tasks), size))
+            while coming:
+                yield from coming.popleft().result()
         except BrokenProcessPool as error:
             alive.close()
             raise SoonestError(
@@ -44,7 +49,11 @@ def pooled(work: Callable[[Task], Found], tasks: Sequence[Task], workers: int) -
             alive.close()
             raise
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown()
+
+
+def _each(work: Callable[[Task], Found], tasks: Sequence[Task]) -> list[Found]:
+    return [work(task) for task in tasks]
 
 
 def _begin(ending: Connection) -> None:

@@ -11,6 +11,9 @@ settings.register_profile("new", deadline=None)  # a busy machine is no fault
 settings.register_profile("ci", deadline=None, derandomize=True)  # the same examples every time
 settings.load_profile("ci" if os.environ.get("CI") else "new")
 
+for _name in ("QUEUE_LENGTH_RESPONSE_DEADLINE_S", "MAX_QUEUE_LENGTH_RESPONSE_DEADLINE_S"):
+    os.environ.setdefault(f"RAY_SERVE_{_name}", "10")  # what Ray's router gives a replica to answer; 0.1 s is its own
+
 VARIABLE = "SOONEST_DATA"
 FALLBACK = Path(__file__).parents[2] / "shared" / "data"
 

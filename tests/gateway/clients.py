@@ -32,6 +32,20 @@ def asking(*bodies, url, path=CHAT, **headers):
                 *(ask(session, url, b, path, **headers) for b in bodies), return_exceptions=True
             )
 
+    return run(main())
+
+
+def run(work):
+    """Run a client, and leave no connection behind, as one whose body was not all read would be."""
+
+    async def main():
+        try:
+            return await work
+        finally:
+            for transport in list(asyncio.get_running_loop()._transports.values()):
+                transport.abort()
+            await asyncio.sleep(0)
+
     return asyncio.run(main())
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fakes.engine import running as fake_engine
-from tests.gateway.clients import CHAT, ask, asking, chat, error_of, until
+from tests.gateway.clients import CHAT, ask, asking, chat, error_of, run, until
 from tests.gateway.running import running
 
 
@@ -203,7 +203,7 @@ def test_random_comings_and_goings_leave_nothing_behind():
     with fake_engine(slots=8, step_ms=0.5) as fake, running(fake.url, policy="shortest", in_flight=8) as gateway:
         process, sizes = psutil.Process(), []
         for _ in range(5):
-            statuses = asyncio.run(wave(gateway, 4000))
+            statuses = run(wave(gateway, 4000))
             assert set(statuses) == {0, 200}
             until(gateway.idle, 20)
             sizes.append(process.memory_info().rss)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.gateway.clients import until
+from tests.real.servers import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CHART = DEPLOY / "helm" / "soonest"
@@ -121,9 +121,7 @@ def scraping(folder, *urls):
     config["rule_files"] = [str(ALERTS)]
     (job,) = config["scrape_configs"]
     job["static_configs"] = [{"targets": [url.partition("//")[2] for url in urls]}]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        here = f"127.0.0.1:{free.getsockname()[1]}"
+    here = f"127.0.0.1:{free_port()}"
     config["scrape_configs"].append({"job_name": "prometheus", "static_configs": [{"targets": [here]}]})
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [installed("prometheus"), f"--config.file={folder / 'prometheus.yml'}", f"--web.listen-address={here}"]

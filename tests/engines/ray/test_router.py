@@ -13,6 +13,7 @@ import httpx2
 import pytest
 import ray
 from tests.gateway.clients import until
+from tests.real.servers import free_port
 
 from soonest.cluster import joined
 from soonest.engines import tiny
@@ -37,11 +38,7 @@ def serve(unused_port):
 @pytest.fixture(scope="module")
 def unused_port():
     """A port that is free now."""
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
@@ -99,10 +96,8 @@ def router_of(handle):
 
 def settled(handle):
     """The ledger, once nothing is outstanding."""
-    ledger, end = router_of(handle).ledger, time.monotonic() + WAIT
-    while any(map(booked, itertools.repeat(ledger), ledger.replicas)) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert {booked(ledger, replica) for replica in ledger.replicas} == {0}
+    ledger = router_of(handle).ledger
+    until(lambda: {booked(ledger, replica) for replica in ledger.replicas} == {0}, WAIT)
     assert not router_of(handle)._choosing
     return ledger
 
@@ -143,10 +138,7 @@ def test_a_client_s_forecast_counts_for_no_more_than_the_request_allows(deployed
     handle.remote(body("first", 0, 10)).result(timeout_s=WAIT)
     ledger = settled(handle)
     answers = [handle.remote(body(str(i), 10, 1e12) | {"max_tokens": 10}) for i in range(2)]
-    end = time.monotonic() + 8
-    while {ledger.load(replica, time.monotonic()) for replica in ledger.replicas} != {(1, 10)}:
-        assert time.monotonic() < end, "each has one, which counts for ten tokens"
-        time.sleep(0.05)
+    until(lambda: {ledger.load(replica, time.monotonic()) for replica in ledger.replicas} == {(1, 10)}, 8)
     assert ledger.mean == 10
     for answer in answers:
         answer.result(timeout_s=WAIT)
@@ -236,9 +228,7 @@ def test_with_a_replica_killed_under_load_every_request_is_answered_once_or_told
     begun = [line.split()[0] for line in handle.begun.read_text().splitlines()]
     assert len(begun) == len(set(begun))  # none was begun twice
     assert {str(n) for n, answer in enumerate(found) if not isinstance(answer, Exception)} <= set(begun)
-    end = time.monotonic() + WAIT
-    while len(router_of(handle).ledger.replicas) < 3 and time.monotonic() < end:
-        time.sleep(0.1)
+    until(lambda: len(router_of(handle).ledger.replicas) >= 3, WAIT)
     after = settled(handle).replicas
     assert len(after) == 3
     assert len(after - before) == 1

@@ -1,5 +1,7 @@
 """Every predictor through the contract; and the contract catches those that break it."""
 
+import random
+
 import pytest
 
 from soonest.core import Forecast, PredictorError, Prompt
@@ -137,6 +139,34 @@ def test_a_predictor_s_words_are_read_like_a_policy_s():
 )
 def test_a_predictor_is_quick_if_all_that_it_asks_are(words, quick):
     assert predictor(words).quick is quick
+
+
+@pytest.mark.parametrize(
+    ("words", "learns"),
+    [
+        ("constant", True),
+        ("history", True),
+        ("text", False),
+        ("encoder(model=tiny)", False),
+        ("conformal(history)", True),
+        ("conformal(text)", False),
+        ("ensemble(text, history)", True),
+        ("ensemble(text, conformal(text))", False),
+        ("online(text, every=100, window=200, refit=inline)", True),
+        ("online(text, refit=never)", False),
+        ("online(history, refit=never)", True),
+    ],
+)
+def test_a_predictor_learns_without_a_fit_if_something_in_it_does(words, learns):
+    made, chance = predictor(words), random.Random(1)
+    assert made.learns is learns
+    known = False
+    for i in range(400):
+        items = chance.randint(1, 9)
+        prompt = Prompt.of(f"List {items} rivers.", id=f"{i}")
+        known |= made.predict([prompt])[0].known
+        made.update(prompt, 10 * items)
+    assert known is learns
 
 
 def test_odd_prompts_are_odd():

@@ -110,7 +110,7 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read(told):
                 return 413
 
     with fake_engine() as fake, running(fake.url, body_limit=1_000_000) as gateway:
-        assert asyncio.run(main(gateway.url)) == 413
+        assert run(main(gateway.url)) == 413
         until(gateway.idle)
 
 

@@ -84,6 +84,11 @@ class Conformal(Predictor):
         return self.base.quick
 
     @property
+    def learns(self) -> bool:
+        """Whether what it wraps does: by itself it only corrects."""
+        return self.base.learns
+
+    @property
     def sees_as_text(self) -> bool:
         """Whether what it wraps needs no more."""
         return self.base.sees_as_text

@@ -53,6 +53,11 @@ class Ensemble(Predictor):
         return all(member.quick for member in self.members)
 
     @property
+    def learns(self) -> bool:
+        """Whether a member does."""
+        return any(member.learns for member in self.members)
+
+    @property
     def sees_as_text(self) -> bool:
         """Whether no member needs more."""
         return all(member.sees_as_text for member in self.members)

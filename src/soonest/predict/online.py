@@ -93,6 +93,11 @@ class Online(Predictor):
         return self.base.quick
 
     @property
+    def learns(self) -> bool:
+        """It refits what it wraps, unless that is `never` done."""
+        return self.refit != "never" or self.base.learns
+
+    @property
     def sees_as_text(self) -> bool:
         """Whether what it wraps needs no more."""
         return self.base.sees_as_text

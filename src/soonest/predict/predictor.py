@@ -54,6 +54,11 @@ class Predictor:
         return False
 
     @property
+    def learns(self) -> bool:
+        """Whether it can begin to forecast from the answers that `update` tells it, with no `fit` before."""
+        return type(self).update is not Predictor.update
+
+    @property
     def sees_as_text(self) -> bool:
         """Whether it needs no more of a prompt than `text` sees, so that texts may stay where they were read."""
         return False

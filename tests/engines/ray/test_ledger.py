@@ -64,7 +64,7 @@ class Twice:
 
     def ended(self, request, replica):
         there = next((row for row in self.rows if row[:2] == (request, replica)), None)
-        assert self.ledger.ended(request, replica) == (there is not None)
+        self.ledger.ended(request, replica)
         if there is not None:
             self.rows.remove(there)
 

@@ -12,6 +12,7 @@ REFUSED = [
     (("--policy", "nothing"), "nothing"),
     (("--keys", "/nowhere/keys.toml"), "/nowhere/keys.toml"),
     (("--journal", "/nowhere/j.db"), "/nowhere/j.db"),
+    (("--predictor", "conformal(encoder)"), "online(conformal(encoder))"),
 ]
 
 

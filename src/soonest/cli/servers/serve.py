@@ -238,12 +238,20 @@ def serve(
 
 
 def _predictor(words: str | None) -> Predictor:
-    """A folder, or words."""
+    """A folder, or words, which must name one that learns as it serves."""
+    from soonest.core import PredictorError
     from soonest.predict import Predictor, predictor
 
     if words is not None and Path(words).exists():
         return Predictor.from_pretrained(words)
-    return predictor(words or "online(conformal(history))")
+    words = words or "online(conformal(history))"
+    made = predictor(words)
+    if not made.learns:
+        raise PredictorError(
+            f"{words} knows nothing before it is fitted: give the folder that `soonest fit` made, or let it learn as it "
+            f"serves, `online({words})`"
+        )
+    return made
 
 
 def _journal_file() -> str:

@@ -109,14 +109,12 @@ class Ledger:
         if self.holds(booking):
             self._accounts[booking.replica].remove(booking)
 
-    def ended(self, request: str, replica: Hashable) -> bool:
-        """A request ended at a replica, well or not: the oldest of that name there. Whether there was one."""
+    def ended(self, request: str, replica: Hashable) -> None:
+        """A request ended at a replica, well or not: the oldest of that name there, if there is one."""
         account = self._accounts.get(replica)
         found = next((b for b in account.booked if b.request == request), None) if account else None
-        if account is None or found is None:
-            return False
-        account.remove(found)
-        return True
+        if account is not None and found is not None:
+            account.remove(found)
 
     def holds(self, booking: Booking) -> bool:
         """Whether it is still counted."""

@@ -248,8 +248,8 @@ def _predictor(words: str | None) -> Predictor:
     made = predictor(words)
     if not made.learns:
         raise PredictorError(
-            f"{words} knows nothing before it is fitted: give the folder that `soonest fit` made, or let it learn as it "
-            f"serves, `online({words})`"
+            f"{words} knows nothing before it is fitted: give the folder that `soonest fit` made, or let it learn as "
+            f"it serves, `online({words})`"
         )
     return made
 

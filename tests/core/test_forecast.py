@@ -178,6 +178,23 @@ def test_a_hint_out_of_order_is_refused(numbers):
         Forecast.hint(*numbers)
 
 
+@pytest.mark.parametrize("said", [[1, 2, 3], (1, 2.5, 3.0), [7, 7, 7], list(np.array([1, 2, 3]))])
+def test_a_hint_is_told_in_three_numbers(said):
+    assert Forecast.told(said) == Forecast.hint(*map(float, said))
+
+
+NO_HINTS = [
+    None, 5, "159", ["1", "5", "9"], {1: 1, 5: 5, 9: 9}, [], [1, 2], [1, 2, 3, 4], [1, 2, 10**400], [1, None, 3],
+    [1, [2], 3], [3, 2, 1], [1, 2, math.nan],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", NO_HINTS, ids=str)
+def test_whatever_else_is_told_is_no_hint(said):
+    with pytest.raises(ForecastError):
+        Forecast.told(said)
+
+
 def test_conditioning_ends_the_promise():
     law = Forecast((0.0, 0.5, 1.0), (10, 20, 30), 12, 28, coverage=0.8)
     assert law.after(9).coverage == 0.8

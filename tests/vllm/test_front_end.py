@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import REGISTRY
@@ -76,6 +77,30 @@ def test_a_late_forecast_is_none_and_counted(front, budget, hint, outcome):
     assert counted == {outcome: 1}
     (seconds,) = (s.value for s in front._seconds.collect()[0].samples if s.name.endswith("_sum"))
     assert (seconds < SLOW) is (hint is None)
+
+
+@pytest.mark.parametrize("where", ["flag", "variable"])
+@pytest.mark.parametrize(("header", "looked_at"), [(None, 0), ("Bearer wrong", 0), ("Bearer right", 1)])
+def test_a_request_without_the_key_is_not_looked_at(front, monkeypatch, where, header, looked_at):
+    if where == "variable":
+        monkeypatch.setenv("VLLM_API_KEY", "right")
+    arguments = SimpleNamespace(api_key=["other", "right"] if where == "flag" else None)
+    front._start({"app": SimpleNamespace(state=SimpleNamespace(args=arguments))})
+    front.forecasting, seen = Forecasting(Slow(), 0.01), []
+
+    async def app(_scope, receive, _send):
+        seen.append(await receive())
+
+    async def receive():
+        return {"type": "http.request", "body": b'{"prompt": "hi"}'}
+
+    front.app = app
+    headers = [] if header is None else [(b"authorization", header.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": headers}
+    asyncio.run(front(scope, receive, None))
+    front.forecasting.close()
+    assert [message["body"] for message in seen] == [b'{"prompt": "hi"}']
+    assert sum(s.value for s in front._made.collect()[0].samples if s.name.endswith("_total")) == looked_at
 
 
 @pytest.mark.parametrize(

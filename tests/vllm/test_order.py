@@ -1,6 +1,7 @@
 """The waiting queue as vLLM sees it: places, the door, cancelling, and what is refused."""
 
 import logging
+import math
 import re
 
 import pytest
@@ -194,6 +195,24 @@ class Broken(Policy):
         raise AttributeError(entry)
 
 
+class Odd(Broken):
+    """Fails at no question, and says what is no rank."""
+
+    name = "odd"
+
+    def rank(self, entry):
+        return 5.0 * entry.admitted
+
+
+class NotANumber(Broken):
+    """As well."""
+
+    name = "nan"
+
+    def rank(self, entry):
+        return Rank(math.nan * entry.admitted)
+
+
 class Capricious(Policy):
     """Fails for some."""
 
@@ -204,7 +223,8 @@ class Capricious(Policy):
         return Rank(1 / (entry.request.prompt_tokens - 10))
 
 
-def test_a_broken_policy_means_arrival_order_and_is_counted_and_logged_once(facts, caplog):
+@pytest.mark.parametrize("policy", ["Broken", "Odd", "NotANumber"])
+def test_a_broken_policy_means_arrival_order_and_is_counted_and_logged_once(facts, caplog, policy):
     from tests.vllm.workloads import case, difference, driven
 
     for seed in range(6):
@@ -212,7 +232,7 @@ def test_a_broken_policy_means_arrival_order_and_is_counted_and_logged_once(fact
         load.jobs.priority[:] = 0
         engine = {"slots": load.slots, "blocks": load.blocks}
         with caplog.at_level(logging.ERROR, "vllm.soonest"):
-            ours = scheduler(Scheduler, facts, options={"policy": "tests.vllm.test_order:Broken"}, **engine)
+            ours = scheduler(Scheduler, facts, options={"policy": f"tests.vllm.test_order:{policy}"}, **engine)
             steps = driven(load, ours)
         assert difference(steps, driven(load, scheduler(AsyncScheduler, facts, **engine))) is None
         assert ours.board["policy_errors"] > len(load.jobs)

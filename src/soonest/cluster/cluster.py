@@ -78,12 +78,14 @@ def joined(address: str = LOCAL, cores: int | None = None) -> Iterator[Cluster]:
     if ray.is_initialized():
         raise SoonestError("this process is part of a Ray cluster already: leave that first, with ray.shutdown()")
     with TemporaryDirectory(prefix="soonest-ray-", dir=_near(), ignore_cleanup_errors=True) as folder:
-        before = _children()
+        before, constants = _children(), ray._private.ray_constants  # noqa: SLF001 - Ray has no other way
+        everywhere = constants.ENABLE_RAY_CLUSTER
         try:
             _begin(ray, address, cores, folder)
             yield Cluster(max(1, int(ray.cluster_resources().get("CPU", 1))))
         finally:
             _end(ray, [child for child in _children() if child not in before])
+            constants.ENABLE_RAY_CLUSTER = everywhere  # for whoever joins another cluster afterwards
 
 
 def _begin(ray: Any, address: str, cores: int | None, folder: str) -> None:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from numbers import Real
 from operator import add, le, mul
 from typing import TYPE_CHECKING, Self
 
@@ -83,6 +84,20 @@ class Forecast:
             return cls((0.0, 1.0), (low, high), math.floor(low), math.ceil(high))
         below = min(max((high - expected) / (high - low), NEGLIGIBLE), 1 - NEGLIGIBLE)
         return cls((0.0, below, 1.0), (low, expected, high), math.floor(low), math.ceil(high))
+
+    @classmethod
+    def told(cls, said: object) -> Self:
+        """The `hint` that came from elsewhere: a list of three numbers, low, expected and high.
+
+        Raises:
+            ForecastError: it is anything else.
+        """
+        numbers = said if isinstance(said, (list, tuple)) and all(isinstance(n, Real) for n in said) else ()
+        try:
+            low, expected, high = map(float, numbers)
+        except (ValueError, OverflowError):
+            raise ForecastError("need three numbers of tokens: low, expected and high") from None
+        return cls.hint(low, expected, high)
 
     @classmethod
     def classes(cls, edges: Sequence[float], probabilities: Sequence[float], coverage: float = 0.9) -> Self:

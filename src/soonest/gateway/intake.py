@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from soonest.core import Forecast, ForecastError
+from soonest.core import Forecast
 from soonest.gateway.access import Denied, TooMany
 from soonest.gateway.queueing.dispatcher import MOST_CHOICES
 from soonest.gateway.wire import Failure, failure
@@ -115,10 +115,7 @@ def hint_of(fields: Mapping[str, Any]) -> Forecast | None:
     for name in HINT_FIELDS:
         field = fields.get(name)
         if isinstance(field, dict) and (hint := field.get(HINT)) is not None:
-            try:
-                return Forecast.hint(*hint)
-            except TypeError:
-                raise ForecastError(f"{HINT} must be three numbers of tokens") from None
+            return Forecast.told(hint)
     return None
 
 

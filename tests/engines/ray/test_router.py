@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 import os
 import signal
 import threading
@@ -203,6 +204,39 @@ def test_a_full_fleet_makes_requests_wait_and_a_cancelled_one_is_counted_nowhere
     assert "gone" not in handle.begun.read_text()
 
 
+def test_calls_that_serve_one_request_share_its_id_and_are_each_answered(serve, deployed):
+    handle = deployed(2, ongoing=1)
+
+    class Fan:
+        """Asks several times at once, and takes one back."""
+
+        async def __call__(self, name, bodies):
+            from ray import serve
+
+            worker = serve.get_app_handle(name)
+            gone, *asked = [worker.remote(one) for one in bodies]
+            gone.cancel()
+            return [seen["id"] for _, seen in await asyncio.gather(*asked)]
+
+    fan = serve.deployment(Fan, ray_actor_options={"num_cpus": 0}).bind()
+    try:
+        asking = serve.run(fan, name="fan", route_prefix=None)
+        for _ in range(3):
+            found = asking.remote(handle.app_name, [body(str(i), 0.2, 10) for i in range(7)]).result(timeout_s=WAIT)
+            assert found == list("123456")
+    finally:
+        serve.delete("fan")
+
+
+@pytest.mark.parametrize("kwargs", [{"predictor": "/nowhere/forecasts"}, {"forecast_budget": 0}])
+def test_what_cannot_be_is_logged_and_keeps_no_request_waiting(deployed, caplog, kwargs):
+    with caplog.at_level(logging.ERROR, "ray.serve.soonest"):
+        handle = deployed(1, **kwargs)
+        assert handle.remote(body("1", 0, 5)).result(timeout_s=WAIT)[1]["id"] == "1"
+    assert [str(*kwargs.values()) in record.getMessage() for record in caplog.records] == [True]
+    settled(handle)
+
+
 def test_with_a_replica_killed_under_load_every_request_is_answered_once_or_told(deployed):
     handle = deployed(3)
     victim = handle.remote(body("first", 0, 1)).result(timeout_s=WAIT)[0]
@@ -262,6 +296,17 @@ def test_a_prompt_whose_beginning_was_seen_goes_there_again_unless_that_is_busy(
     assert ask(prompts["a"]).result(timeout_s=WAIT)[0] != homes["a"]
     assert long.result(timeout_s=WAIT)[0] == homes["a"]
     settled(handle)
+
+
+def test_a_beginning_is_found_among_all_replicas_though_few_are_drawn(deployed, monkeypatch):
+    monkeypatch.setattr("soonest.engines.ray.router.ALL", 1)
+    monkeypatch.setattr("soonest.engines.ray.router.DRAWN", 1)
+    handle = deployed(3, router="soonest.engines.ray.prefix.PrefixRouter")
+    asked = body("x", 0, 10) | {"prompt": "a" * 500}
+    home = handle.remote(asked).result(timeout_s=WAIT)[0]
+    for _ in range(8):
+        settled(handle)
+        assert handle.remote(asked).result(timeout_s=WAIT)[0] == home
 
 
 def test_http_requests_pass_whose_bodies_the_router_does_not_see(deployed, unused_port):

@@ -41,9 +41,8 @@ class Asked:
         extra = None if self.body is None else self.body.get(FIELD)
         given = extra.get(HINT) if isinstance(extra, Mapping) else None
         try:
-            low, expected, high = given  # type: ignore[misc]
-            return Forecast.hint(float(low), float(expected), float(high))
-        except (TypeError, ValueError, OverflowError, ForecastError):
+            return None if given is None else Forecast.told(given)
+        except ForecastError:
             return None
 
     def told(self, forecast: Forecast) -> Any:

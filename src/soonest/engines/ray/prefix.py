@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from ray.llm._internal.serve.routing_policies.prefix_aware.prefix_aware_router import PrefixCacheAffinityRouter
 
 from soonest.engines.ray.asked import Asked
-from soonest.engines.ray.router import Router
+from soonest.engines.ray.router import Choosing, Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,34 +39,40 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
     ) -> list[list[RunningReplica]]:
         """As `Router`, with the replica that has the beginning before the others."""
-        ranked = await super().choose_replicas(candidate_replicas, pending_request)
+        near, choosing = self._near(candidate_replicas, pending_request), self.choosing(pending_request)
+        ranked = self.ranked(near, choosing)
         with self._going_on(Exception):  # a request whose choice raises would wait for ever
-            ranked = await self._having(ranked, pending_request)
-        return ranked  # noqa: RET504 - as it was, where the tree fails
+            best = await self._having(near, ranked, pending_request, choosing)
+            if best is not None:
+                ranked = [best, *(replica for replica in ranked if replica is not best)]
+        return [[replica] for replica in ranked]
 
     async def _having(
-        self, ranked: list[list[RunningReplica]], request: PendingRequest | None
-    ) -> list[list[RunningReplica]]:
-        """The same replicas, those that were sent the same beginning first if they are not too busy."""
+        self,
+        near: list[RunningReplica],
+        ranked: list[RunningReplica],
+        request: PendingRequest | None,
+        choosing: Choosing | None,
+    ) -> RunningReplica | None:
+        """Of all that are near the best that was sent the same beginning, unless it is too busy beside the ranked."""
         text = "" if request is None else self._extract_text_from_request(request)
         if not ranked or not text:
-            return ranked
-        by_name = {replica.replica_id.to_full_id_str(): replica for (replica,) in ranked}
+            return None
+        by_name = {replica.replica_id.to_full_id_str(): replica for replica in near}
         matched, names = await self._tree_actor.prefix_match.remote(text, list(by_name))
         having = [by_name[name] for name in names or () if name in by_name]
         if not having or len(matched) < self._match_rate_threshold * len(text):
-            return ranked
-        booking = self.booking(request)
-        own = self.ledger.mean if booking is None else booking.tokens
-        loads = {replica.replica_id: self.load(replica.replica_id, booking) for (replica,) in ranked}
+            return None
+        own = self.ledger.mean if choosing is None else choosing.booking.tokens
+        loads = {replica.replica_id: self.load(replica.replica_id, choosing) for replica in (*ranked, *having)}
         best = min(having, key=lambda replica: loads[replica.replica_id])
         its, few = loads[best.replica_id], min(load.requests for load in loads.values())
         fewest = min(load.tokens for load in loads.values())
         if its.requests + 1 > WORTH * (few + 1) or its.tokens + own > WORTH * (fewest + own):
-            return ranked
-        if booking is not None:
-            self.book(booking, best.replica_id)
-        return [[best], *(rank for rank in ranked if rank != [best])]
+            return None
+        if choosing is not None:
+            self.book(choosing, best.replica_id)
+        return best
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Some were added or lost."""

@@ -87,9 +87,9 @@ def hint(body: Body) -> Forecast | None:
     for key in HINTS:
         extra = body.get(key)
         said = extra.get(HINT) if isinstance(extra, dict) else None
-        if isinstance(said, list) and len(said) == len(("low", "expected", "high")):
+        if said is not None:
             try:
-                return Forecast.hint(*(float(value) for value in said))
-            except (ForecastError, TypeError, ValueError, OverflowError):
+                return Forecast.told(said)
+            except ForecastError:
                 return None
     return None

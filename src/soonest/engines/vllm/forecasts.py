@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from soonest.core import Forecast
+from soonest.core import Forecast, ForecastError
 
 if TYPE_CHECKING:
     from vllm.v1.request import Request as VllmRequest
@@ -22,9 +22,8 @@ def forecast_of(source: VllmRequest, board: Board) -> Forecast:
         board.add("forecasts_none")
         return Forecast.unknown(limit)
     try:
-        low, expected, high = given
-        forecast = Forecast.hint(float(low), float(expected), float(high))
-    except (TypeError, ValueError, OverflowError):
+        forecast = Forecast.told(given)
+    except ForecastError:
         board.add("forecasts_bad")
         return Forecast.unknown(limit)
     board.add("forecasts_hint")

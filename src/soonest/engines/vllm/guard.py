@@ -41,7 +41,7 @@ class Guard(Policy):
     def rank(self, entry: Entry) -> Rank:
         """The inner policy's, else the same for all."""
         try:
-            return self.inner.rank(entry)
+            return Rank(*_finite(*self.inner.rank(entry)))
         except Exception as error:  # noqa: BLE001 - a policy is anybody's code
             self._failed(error)
             return FIRST

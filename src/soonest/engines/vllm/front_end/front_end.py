@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY, Counter, Histogram
+from starlette.datastructures import Headers
 
 from soonest.core import Prompt
 from soonest.engines.vllm.forecasts import FIELD
@@ -17,6 +19,8 @@ from soonest.engines.vllm.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
+
+    from vllm.entrypoints.serve.middleware.authenticate import AuthenticationMiddleware
 
     from soonest.predict import Forecasting
 
@@ -34,13 +38,15 @@ class FrontEnd:
 
     A request that brings a forecast keeps it; where the predictor fails, is late or knows nothing, it goes on without.
     A stream is asked for its usage, which only reaches those who asked for it. Where nothing is added, the body's bytes
-    stay as they are. With a folder that holds no predictor vLLM does not start.
+    stay as they are. With a folder that holds no predictor vLLM does not start. A request without the key that vLLM
+    wants is not looked at, and vLLM refuses it.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app = app
         self.forecasting: Forecasting | None = None
         self._started = self._usage_comes = False
+        self._keys: AuthenticationMiddleware | None = None
         self._made = Counter("soonest_vllm_forecasts", "Forecasts asked of the predictor.", ["outcome"])
         self._seconds = Histogram("soonest_vllm_forecast_seconds", "Seconds that a forecast takes.")
         REGISTRY.register(Boards())
@@ -56,7 +62,7 @@ class FrontEnd:
                 # raised, it would be passed over: the server takes it for an application without a start
                 await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
                 return
-        if self.forecasting is None or not _is_call(scope):
+        if self.forecasting is None or not _is_call(scope) or not self._may_ask(scope):
             await self.app(scope, receive, send)
         else:
             await self._call(self.forecasting, scope, receive, send)
@@ -65,6 +71,10 @@ class FrontEnd:
         arguments = getattr(getattr(scope.get("app"), "state", None), "args", None)
         options = Options.read(getattr(arguments, "additional_config", None))
         self._usage_comes = bool(getattr(arguments, "enable_force_include_usage", False))
+        if keys := [key for key in getattr(arguments, "api_key", None) or [os.environ.get("VLLM_API_KEY")] if key]:
+            from vllm.entrypoints.serve.middleware import authenticate  # noqa: PLC0415 - only where there are any
+
+            self._keys = authenticate.AuthenticationMiddleware(self.app, keys)
         if options.predictor:
             from soonest.predict import Forecasting, Predictor  # noqa: PLC0415 - only where one is asked for
 
@@ -72,6 +82,10 @@ class FrontEnd:
             self.forecasting = Forecasting(predictor, options.forecast_budget, log)
             log.info("forecasts by the predictor %r from %s", predictor.name, options.predictor)
         self._started = True
+
+    def _may_ask(self, scope: Message) -> bool:
+        """Whether vLLM, whose own check comes after us, will answer."""
+        return self._keys is None or self._keys.verify_token(Headers(scope=scope))
 
     async def _call(self, forecasting: Forecasting, scope: Message, receive: Receive, send: Send) -> None:
         body, receive_it = await bodies.whole(receive)

@@ -1,12 +1,15 @@
 """Two real processes compared: paired, interleaved, drained, and honest."""
 
 import asyncio
+import json
 import math
 import subprocess
 import sys
 import time
 
 import pytest
+from tests.gateway.clients import CHAT, chat, until
+from tests.gateway.raw import connect
 
 from soonest.bench import Answer, Comparison, Contender, Endpoint, Load, Plan, Ran
 from soonest.bench.printing import flat, oracle_gains, oracle_shares, remarks, report
@@ -185,6 +188,33 @@ def test_an_engine_that_others_use_marks_the_run(fake, asking):
     assert [flat(run)["engine_idle"] for run in comparison.runs] == [False, True]
     assert any("still runs something" in line for line in watch.said)
     assert any("BUSY when 1 of 2 runs began" in line for line in remarks("a", comparison.runs, 0.05))
+
+
+def test_interrupted_between_two_runs_it_keeps_those_that_ended(fake, asking):
+    engine = fake(slots=4, step_ms=5)
+    raw = json.dumps(chat(100_000)).encode()
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(raw))
+
+    async def run(other):
+        def now_others_use_it(_):
+            other.sendall(head + raw)
+            until(lambda: engine.seen()["running"] == 1)
+
+        contender = Contender("a", Endpoint(engine.url, "fake"))
+        plan = Plan(asking(*[3] * 10), sample(), "fixed", repetitions=2)
+        comparison = Comparison([contender], plan, engine.url, rate=100.0, requests=10, quiet_seconds=600)
+        comparison.ended = now_others_use_it
+        measuring = asyncio.create_task(comparison.run(Quiet()))
+        await asyncio.to_thread(until, lambda: len(comparison.runs) == 1)
+        await asyncio.sleep(0.2)  # it waits for the engine
+        measuring.cancel()
+        await measuring
+        return comparison
+
+    with connect(engine.url) as other:
+        comparison = asyncio.run(run(other))
+    assert comparison.interrupted
+    assert [run.summary["completed"] for run in comparison.runs] == [10]
 
 
 def test_a_label_may_hold_a_brace():

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fakes.engine import running as fake_engine
 from tests.gateway.clients import CHAT, ask, asking, chat, error_of, run, until
+from tests.gateway.raw import connect
 from tests.gateway.running import running
 
 
@@ -92,6 +93,22 @@ def test_a_body_that_never_comes_is_not_waited_for():
             slow.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
             assert slow.recv(100).startswith(b"HTTP/1.1 408")
         until(gateway.idle)
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/echo"])
+def test_bodies_that_come_slowly_are_counted_all_together(monkeypatch, path):
+    monkeypatch.setattr("soonest.gateway.intake.MOST_HELD", 100_000)
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n" % path.encode()
+    with fake_engine() as fake, running(fake.url) as gateway:
+        with connect(gateway.url) as slow:
+            for part in (head, *[b" " * 1000] * 80):
+                slow.sendall(part)
+            until(lambda: gateway.call(lambda: gateway.gateway.held_bytes) == 80_000)
+            with connect(gateway.url) as other:
+                other.sendall(head + b" " * 40_000)
+                assert other.recv(100).startswith(b"HTTP/1.1 429")
+            until(lambda: gateway.call(lambda: gateway.gateway.held_bytes) == 80_000)
+        until(lambda: gateway.call(lambda: gateway.gateway.held_bytes) == 0)
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -65,6 +65,36 @@ def test_what_happens_after_an_answer_s_end_is_none_of_it(tmp_path, strict):
     assert (row.outcome, row.finish_reason, row.output_tokens) == ("finished", "stop", 3)
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_client_that_leaves_with_the_last_event_had_its_answer(tmp_path, strict):
+    """As OpenAI's client does, while the engine has not ended its body yet."""
+    parts = (STREAM + b"\r\n" + chunk(EVENT), chunk(EVENT + LAST + DONE), b"", b"", b"", chunk(b""))
+    kept = {"journal": journal(str(tmp_path / "j.db"), strict=strict)}
+    raw = json.dumps(chat(2, stream=True)).encode()
+    with engine(*parts) as slow, running(slow.url, parts=kept) as gateway:
+        with connect(gateway.url) as leaving:
+            leaving.sendall(
+                b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(raw), raw)
+            )
+            said = b""
+            while DONE not in said:
+                said += leaving.recv(1 << 16)
+        until(gateway.idle)
+        assert success(gateway) == {"stop": 1}
+    (row,) = read_journal(tmp_path / "j.db")
+    assert (row.outcome, row.finish_reason, row.output_tokens) == ("finished", "stop", 3)
+
+
+def test_an_engine_that_never_ends_its_body_holds_nothing_once_the_answer_is_over(monkeypatch):
+    monkeypatch.setattr("soonest.gateway.life.relay.REST", 0.05)
+    parts = (STREAM + b"\r\n" + chunk(EVENT + LAST + DONE), *[b""] * 50)
+    with engine(*parts) as endless, running(endless.url, in_flight=1) as gateway:
+        assert asked(gateway.url).endswith(chunk(b""))
+        until(gateway.idle, 4)
+        assert success(gateway) == {"stop": 1}
+        assert breaker(gateway) == 0
+
+
 @pytest.mark.parametrize(("status", "counted"), [(400, "refused"), (503, "error")])
 def test_a_client_that_does_not_fetch_an_error_holds_no_place(status, counted, capfd):
     head = b"HTTP/1.1 %d X\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n" % (status, LARGE)

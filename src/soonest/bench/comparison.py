@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from soonest.bench.load import Load
+from soonest.bench.load import Load, interrupted
 from soonest.bench.probe import idle
 from soonest.bench.ran import LATE_SHARE, Alone, Ran, sustained
 from soonest.core import SoonestError
@@ -96,8 +96,13 @@ class Comparison:
 
     async def run(self, watch: Watch) -> None:
         """Measure all; interrupted, keep what there is."""
-        await self.prepare(watch)
-        await self.repeat(watch)
+
+        async def all_of_it() -> None:
+            await self.prepare(watch)
+            await self.repeat(watch)
+
+        between_loads = await interrupted(all_of_it())
+        self.interrupted |= between_loads
 
     async def prepare(self, watch: Watch) -> None:
         """Warm up; measure, where it is needed, what is sustained and how long answers are."""

@@ -89,7 +89,7 @@ class Load:
                         await asyncio.sleep(early)
                     tasks.create_task(leave(number, start + offset))
 
-        return Ran(answers, start, await _interrupted(depart()), most is None)
+        return Ran(answers, start, await interrupted(depart()), most is None)
 
     async def closed_loop(
         self, calls: Sequence[Call], concurrency: int, *, seconds: float = math.inf, name: str = "bench"
@@ -112,7 +112,7 @@ class Load:
                 for _ in range(min(concurrency, len(calls))):
                     tasks.create_task(work(waiting))
 
-        return Ran(answers, start, await _interrupted(workers()), open=False)
+        return Ran(answers, start, await interrupted(workers()), open=False)
 
     async def _ask(self, name: str, call: Call, body: bytes, due: float, answers: list[Answer]) -> None:
         """One call; whatever goes wrong is its answer."""
@@ -145,7 +145,7 @@ class Load:
             self.watch(answer)
 
 
-async def _interrupted(work: Coroutine[None, None, None]) -> bool:
+async def interrupted(work: Coroutine[None, None, None]) -> bool:
     """Await the work; true if Ctrl-C ended it, whose cancelling stops here, so that what there is can be told."""
     try:
         await work

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LONGEST_ID: Final = 128
 LARGEST_PRIORITY: Final = 1 << 31
+MOST_HELD: Final = 1 << 30
+"""Bytes of bodies that come, wait or run, all together."""
 HINT: Final = "soonest_forecast"
 HINT_FIELDS: Final = ("vllm_xargs", "custom_params")
 
@@ -48,7 +50,7 @@ def request_id(scope: Mapping[str, Any]) -> str:
 def let_in(gateway: Gateway, scope: Mapping[str, Any], now: float) -> Caller:
     """Know the caller and count it in; it must leave once. Raises Refused."""
     if gateway.draining:
-        raise Refused(failure(503, "the gateway is stopping", retry_after=1), "draining")
+        raise stopping()
     try:
         caller = gateway.access.caller(scope["headers"], now)
         gateway.access.enter(caller, now)
@@ -77,17 +79,28 @@ async def read_body(gateway: Gateway, scope: Mapping[str, Any], receive: Any) ->
         if len(body) > limit:
             raise too_large(limit)
         return body
-    parts, size = [body], len(body)
+    parts, size = [body], hold(gateway, len(body))
     deadline = gateway.now() + gateway.settings.client_timeout
-    while message.get("more_body", False) and size <= limit:
-        message = await _part(gateway, receive, deadline - gateway.now())
-        if message["type"] == "http.disconnect":
-            raise Gone
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
+    try:
+        while message.get("more_body", False) and size <= limit:
+            message = await _part(gateway, receive, deadline - gateway.now())
+            if message["type"] == "http.disconnect":
+                raise Gone
+            parts.append(message.get("body", b""))
+            size += hold(gateway, len(parts[-1]))
+    finally:
+        gateway.held_bytes -= size
     if size > limit:
         raise too_large(limit)
     return b"".join(parts)
+
+
+def hold(gateway: Gateway, size: int) -> int:
+    """Count so many bytes of a body, which whoever counts them gives back. Raises Refused where there are too many."""
+    if gateway.held_bytes + size > MOST_HELD:
+        raise Refused(failure(429, "the queue is full", retry_after=gateway.retry_seconds), "queue_bytes")
+    gateway.held_bytes += size
+    return size
 
 
 def priority_of(fields: Mapping[str, Any]) -> int:
@@ -117,6 +130,11 @@ def hint_of(fields: Mapping[str, Any]) -> Forecast | None:
         if isinstance(field, dict) and (hint := field.get(HINT)) is not None:
             return Forecast.told(hint)
     return None
+
+
+def stopping() -> Refused:
+    """For whoever comes, or still waits, when the gateway ends."""
+    return Refused(failure(503, "the gateway is stopping", retry_after=1), "draining")
 
 
 def too_large(limit: int) -> Refused:

@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from soonest.gateway.intake import Gone, Refused, let_in, read_body, request_id, say
+from soonest.gateway.intake import Gone, Refused, hold, let_in, read_body, request_id, say
 from soonest.gateway.upstream import BROKEN, BadHeader, EngineError, response_headers
 from soonest.gateway.wire import failure
 
@@ -31,9 +31,11 @@ class Passing:
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """One request."""
         gateway, caller, name = self.gateway, None, request_id(scope) or self.gateway.new_id()
+        held = 0
         try:
             caller = let_in(gateway, scope, gateway.now())
             body = await read_body(gateway, scope, receive)
+            held = hold(gateway, len(body))
             backend = self._backend()
             passing = asyncio.create_task(self._pass(backend, scope, body, name, send))
             leaving = asyncio.create_task(_left(receive))
@@ -50,6 +52,7 @@ class Passing:
         except Gone:
             pass
         finally:
+            gateway.held_bytes -= held
             if caller is not None:
                 gateway.access.leave(caller)
 

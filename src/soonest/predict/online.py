@@ -33,6 +33,8 @@ LEAST_ANSWERS: Final = 100
 """For a refit."""
 HELD_OUT: Final = 0.25
 """Share of recent answers that a refit is tested on."""
+FEW: Final = 16
+"""Prompts that a refit asks the serving predictor about at once."""
 REST: Final = 20
 FOUND: Final = 20.0
 LOST: Final = 50.0
@@ -242,9 +244,16 @@ class Online(Predictor):
             self._generation += 1
 
     def _serving(self, base: Predictor, generation: int, check: Sequence[Answer]) -> list[Forecast | None]:
-        """What the base that serves says of answers: what it said at the time, if it was the one that was asked."""
-        with self._lock:
-            again = base.predict([a.prompt for a in check if a.generation != generation])
+        """What the base that serves says of answers: what it said at the time, if it was the one that was asked.
+
+        It is asked of a few at once, so that whoever serves waits for the lock no longer, and without their ids, which
+        it would remember as requests that run.
+        """
+        asked = [replace(a.prompt, id="") for a in check if a.generation != generation]
+        again: list[Forecast] = []
+        for start in range(0, len(asked), FEW):
+            with self._lock:
+                again += base.predict(asked[start : start + FEW])
         said = iter(again)
         return [a.forecast if a.generation == generation else next(said) for a in check]
 

@@ -12,6 +12,7 @@ from soonest.gateway.intake import (
     Refused,
     choices_of,
     hint_of,
+    hold,
     let_in,
     priority_of,
     read_body,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from soonest.gateway.gateway import Gateway
     from soonest.gateway.observe import Series, Trace
 
-MOST_HELD: Final = 1 << 30
-"""Bytes of bodies that wait or run, all together."""
 LONGEST_NAME: Final = 128
 NOTHING: Final = Made(Forecast.unknown(1), 0.0)
 NOBODY: Final = Request("", 0.0, 0)
@@ -73,10 +72,7 @@ class Asked:
         gateway = self.gateway
         caller = self.caller = let_in(gateway, self.scope, self.arrival)
         self.raw = await read_body(gateway, self.scope, self.receive)
-        if gateway.held_bytes + len(self.raw) > MOST_HELD:
-            raise Refused(failure(429, "the queue is full", retry_after=gateway.retry_seconds), "queue_bytes")
-        self._held = len(self.raw)
-        gateway.held_bytes += self._held
+        self._held = hold(gateway, len(self.raw))
         try:
             self.fields = read(self.raw)
         except BadBody as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from soonest.core import Outcome, Record
-from soonest.gateway.intake import Gone, Refused, say
+from soonest.gateway.intake import Gone, Refused, say, stopping
 from soonest.gateway.journal.rows import row_of
 from soonest.gateway.life.asked import Asked
 from soonest.gateway.life.relay import Relay
@@ -136,6 +136,8 @@ class Life(Asked):
             timer.cancel()
             self._may_wait = max(0.0, self._may_wait - (gateway.now() - began))
         if not starts or ticket.place is None:
+            if gateway.draining:
+                raise stopping()
             raise Refused(
                 failure(504, "the request waited too long for its turn", retry_after=gateway.dispatcher.drain_seconds),
                 "deadline",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from soonest.gateway.intake import Refused
@@ -22,6 +24,8 @@ OVERLOADED: Final = frozenset({502, 503})
 """What an engine, or something before it, says when it cannot answer now; another engine may."""
 INCLUDE_USAGE: Final = ("stream_options", "include_usage")
 TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
+REST: Final = 1.0
+"""Seconds in which the engine's body ends after its answer, or its connection is closed."""
 log = logging.getLogger("soonest.gateway")
 DROPPED: Final = frozenset({b"content-length", b"x-request-id"})
 
@@ -93,7 +97,10 @@ class Relay:
         return headers
 
     async def _stream(self, response: ClientResponse) -> Failure | None:
-        """Hand events on in the bytes in which they came; what breaks off ends with an error in the stream."""
+        """Hand events on in the bytes in which they came; what breaks off ends with an error in the stream.
+
+        The last event goes out when the answer has been recorded: a client may leave as soon as it has it.
+        """
         life = self.life
         events = Events(self._asked_usage)
         held, told, broken = b"", False, ""
@@ -101,24 +108,29 @@ class Relay:
             async for data in response.content.iter_any():
                 out = events.feed(data)
                 self._heard(events)
-                if (events.done and life.gateway.strict) or response.content.at_eof():
-                    held += out
-                elif out:
+                if events.done or response.content.at_eof():
+                    held = out
+                    break
+                if out:
                     if not told:
                         told = True
                         await self._start(response)
                     await life.write(out, more=True)
         except BROKEN as error:
-            if not events.done:  # what comes after the answer's end is none of it
-                if not told:
-                    raise
-                broken = broke_off(error)
+            if not told:
+                raise
+            broken = broke_off(error)
         tail = held + (b"" if broken else events.end())  # half an event would swallow the error after it
         self._heard(events)
         if not told:
             await self._start(response)
         tail += await self._ended(events, broken)
         await life.write(tail, more=False)
+        if not response.content.at_eof():
+            life.let_go()
+            with suppress(*BROKEN):  # what comes after the answer's end is none of it
+                async with asyncio.timeout(REST):
+                    await response.content.readany()  # so that its connection can be used again
         return None
 
     async def _ended(self, events: Events, broken: str) -> bytes:

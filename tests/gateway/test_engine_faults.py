@@ -202,6 +202,17 @@ def test_an_engine_that_dies_in_the_middle_again_and_again_is_taken_out():
         assert asking(chat(2), url=gateway.url)[0][0] == 200
 
 
+@pytest.mark.parametrize(("fault", "failures"), [("status:500", 2), ("status:503", 2), ("status:404", 0), ("", 0)])
+def test_an_error_that_is_passed_on_is_no_success_of_its_engine(fault, failures):
+    with fake_engine() as fake, running(fake.url) as gateway:
+        breaker = next(iter(gateway.gateway.backends.values())).engine.breaker
+        gateway.call(lambda: setattr(breaker, "failures", 2))
+        headers = {"x-fault": fault} if fault else {}
+        ((status, _, _),) = asking(chat(2), url=gateway.url, path="/tokenize", **headers)
+        assert status == int(fault.partition(":")[2] or 200)
+        until(lambda: gateway.call(lambda: breaker.failures) == failures)
+
+
 def test_one_whose_retry_waits_blocks_nobody():
     with (
         fake_engine(step_ms=1) as bad,

@@ -242,6 +242,23 @@ def test_names_that_clients_invent_become_no_labels():
         assert 'model_name="fake"' in said
 
 
+def test_a_request_that_names_no_model_counts_for_the_one_that_is_served_while_it_waits_and_runs():
+    with fake_engine() as fake, running(fake.url, in_flight=1) as gateway:
+        nameless = chat(5, "hang")
+        del nameless["model"]
+        found = []
+        thread = threading.Thread(target=lambda: found.extend(asking(*[nameless] * 2, url=gateway.url)))
+        thread.start()
+        until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 1)
+        said = gateway.call(lambda: gateway.gateway.metrics.render()[0]).decode().splitlines()
+        fake.down()
+        thread.join(30)
+    for name in ("waiting", "running"):
+        (line,) = (line for line in said if line.startswith(f"soonest_num_requests_{name}{{"))
+        assert 'model_name="fake"' in line
+        assert line.endswith(" 1.0")
+
+
 def test_more_choices_than_any_engine_runs_are_a_large_request_not_a_small_one():
     with fake_engine() as fake, running(fake.url) as gateway:
         asking(chat(1, n=2000), url=gateway.url)

@@ -159,17 +159,18 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any that is free.
 
     Raises:
-        OSError: the address is taken, or not one of this machine; the message says what to do.
+        OSError: the address is taken, or none of this machine, or none at all; the message says what to do.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
-    except OSError as error:
+        made.listen(2048)
+    except (OSError, OverflowError) as error:
         made.close()
-        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}; take another --port") from error
-    made.listen(2048)
+        reason = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
+        raise OSError(f"cannot listen on {host}:{port}: {reason}; take another --port") from error
     return made
 
 

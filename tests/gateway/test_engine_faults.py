@@ -202,6 +202,17 @@ def test_an_engine_that_dies_in_the_middle_again_and_again_is_taken_out():
         assert asking(chat(2), url=gateway.url)[0][0] == 200
 
 
+@pytest.mark.parametrize(("fault", "failures"), [("status:500", 2), ("status:503", 2), ("status:404", 0), ("", 0)])
+def test_an_error_that_is_passed_on_is_no_success_of_its_engine(fault, failures):
+    with fake_engine() as fake, running(fake.url) as gateway:
+        breaker = next(iter(gateway.gateway.backends.values())).engine.breaker
+        gateway.call(lambda: setattr(breaker, "failures", 2))
+        headers = {"x-fault": fault} if fault else {}
+        ((status, _, _),) = asking(chat(2), url=gateway.url, path="/tokenize", **headers)
+        assert status == int(fault.partition(":")[2] or 200)
+        until(lambda: gateway.call(lambda: breaker.failures) == failures)
+
+
 def test_one_whose_retry_waits_blocks_nobody():
     with (
         fake_engine(step_ms=1) as bad,
@@ -229,6 +240,23 @@ def test_names_that_clients_invent_become_no_labels():
         said = gateway.call(lambda: gateway.gateway.metrics.render()[0]).decode()
         assert "invented" not in said
         assert 'model_name="fake"' in said
+
+
+def test_a_request_that_names_no_model_counts_for_the_one_that_is_served_while_it_waits_and_runs():
+    with fake_engine() as fake, running(fake.url, in_flight=1) as gateway:
+        nameless = chat(5, "hang")
+        del nameless["model"]
+        found = []
+        thread = threading.Thread(target=lambda: found.extend(asking(*[nameless] * 2, url=gateway.url)))
+        thread.start()
+        until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 1)
+        said = gateway.call(lambda: gateway.gateway.metrics.render()[0]).decode().splitlines()
+        fake.down()
+        thread.join(30)
+    for name in ("waiting", "running"):
+        (line,) = (line for line in said if line.startswith(f"soonest_num_requests_{name}{{"))
+        assert 'model_name="fake"' in line
+        assert line.endswith(" 1.0")
 
 
 def test_more_choices_than_any_engine_runs_are_a_large_request_not_a_small_one():

@@ -31,5 +31,20 @@ def test_an_engine_is_a_url_without_secrets(url):
     assert "word" not in str(refused.value).replace("password", "")
 
 
+@pytest.mark.parametrize(
+    "url", ["http://[::1:8000", "http://[::1:8000/v1", "http://x:70000", "http://x:port", "http://", "http://:8000"]
+)
+def test_what_is_no_url_is_named(url):
+    with pytest.raises(SettingsError, match="an engine is a URL") as refused:
+        Settings(engines=(*URL, url))
+    assert repr(url) in str(refused.value)
+
+
+def test_a_url_that_is_none_is_named_without_its_password():
+    with pytest.raises(SettingsError, match="http://me:\\*\\*\\*@") as refused:
+        Settings(engines=("http://me:secret@[::1:8000",))
+    assert "secret" not in str(refused.value)
+
+
 def test_silence_may_last_for_ever():
     assert Settings(engines=URL, silence_timeout=None).silence_timeout is None

@@ -22,9 +22,9 @@ RulesPreset = Literal["vllm", "paper", "none", "dynamic", "continuous"]
 REQUESTS, ENGINE, POLICIES, RUNS, OUTPUT = "Requests", "Engine", "Policies", "Runs", "Output"
 
 
-def option(text: str, panel: str, *names: str) -> Any:
-    """A flag with its help, in its panel."""
-    return typer.Option(*names, help=text, rich_help_panel=panel)
+def option(text: str, panel: str, *names: str, **limits: Any) -> Any:
+    """A flag with its help, in its panel; `limits` are the `min` and `max` of a number."""
+    return typer.Option(*names, help=text, rich_help_panel=panel, **limits)
 
 
 Policies = Annotated[

@@ -236,11 +236,15 @@ class Gateway:
         return None
 
     def series(self, model: str) -> Series:
-        """The metrics of a model; names that no engine serves share one, so that clients cannot invent labels."""
+        """The metrics of a model."""
+        return self.metrics.of(self.label(model))
+
+    def label(self, model: str) -> str:
+        """What metrics call a model: names that no engine serves share one, so that clients cannot invent labels."""
         served = self._served
         if not model and len(served) == 1:
             (model,) = served
-        return self.metrics.of(model if not served or model in served else OTHER)
+        return model if not served or model in served else OTHER
 
     async def _watch(self, backend: Backend) -> None:
         while True:

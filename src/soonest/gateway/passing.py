@@ -86,7 +86,8 @@ class Passing:
             raise Refused(failure(502, NO_ANSWER, retry_after=gateway.retry_seconds), "engine_failed") from None
         except BROKEN:
             return  # the client sees that its answer is not whole
-        engine.breaker.succeeded()
+        if response.status < 500:
+            engine.breaker.succeeded()
         await send({"type": "http.response.body", "body": b""})
 
 

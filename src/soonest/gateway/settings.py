@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from soonest.core import PolicyError
-from soonest.core.errors import SoonestError
+from soonest.core.errors import SoonestError, without_password
 from soonest.core.policy import reserves_estimate
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class Settings:
         if not self.engines:
             raise SettingsError("a gateway needs an engine: give --engine URL, or a model to start one with")
         for url in self.engines:
-            if not url.startswith(("http://", "https://")):
-                raise SettingsError(f"an engine is a URL such as http://127.0.0.1:8000, got {url!r}")
+            if not _is_url(url):
+                raise SettingsError(f"an engine is a URL such as http://127.0.0.1:8000, got {without_password(url)!r}")
             if "@" in urlsplit(url).netloc:
                 raise SettingsError("an engine's URL holds no user and password: set SOONEST_SERVE_ENGINE_KEY instead")
         if self.in_flight is not None and self.in_flight < 1:
@@ -90,6 +90,15 @@ class Settings:
                 raise SettingsError(f"{flag} must be seconds above 0, got {seconds}")
         if self.most_waiting < 1 or self.body_limit < 1:
             raise SettingsError("--max-waiting and --body-limit must be at least 1")
+
+
+def _is_url(url: str) -> bool:
+    """Whether it is one of HTTP, with a host, and no port that cannot be."""
+    try:
+        parts = urlsplit(url)
+        return url.startswith(("http://", "https://")) and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def check(settings: Settings, policy: Policy) -> None:

@@ -129,17 +129,7 @@ def read_arrays(folder: Path, shapes: Mapping[str, tuple[str, int]]) -> dict[str
             found = {name: file[name] for name in shapes}
     except FileNotFoundError:
         raise PredictorError(f"{path}: is missing") from None
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        MemoryError,
-        RuntimeError,
-        TypeError,
-    ) as error:
+    except DAMAGE as error:
         raise PredictorError(f"{path}: is corrupted or foreign: {error}") from error
     for name, (kind, dimensions) in shapes.items():
         array = found[name]

@@ -106,6 +106,15 @@ def test_an_error_names_file_table_and_field_and_no_key(write, fields, told):
         (table() + table(name="b"), "\\[\\[key\\]\\] 2: key is the same as that of \\[\\[key\\]\\] 1"),
         (table() + table(key="x" * 20), "\\[\\[key\\]\\] 2: name 'a' is that of"),
         (table() + table(name="b", key="x" * 20, tenant="a", weight=3), "weight differs from \\[\\[key\\]\\] 1"),
+        (table(name="other"), "\\[\\[key\\]\\] 1: tenant 'other' is that of all whose names found no place"),
+        (
+            table(name="acme", names_tenants=True) + table(name="b", key="x" * 20, tenant="acme/prod"),
+            "\\[\\[key\\]\\] 2: tenant 'acme/prod' begins with 'acme/', as those do that \\[\\[key\\]\\] 1 names",
+        ),
+        (
+            table(name="b", tenant="acme/eu/prod") + table(name="acme/eu", key="x" * 20, names_tenants=True),
+            "\\[\\[key\\]\\] 1: tenant 'acme/eu/prod' begins with 'acme/eu/'",
+        ),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused_by_name(write, text, told):
@@ -114,6 +123,14 @@ def test_a_file_that_makes_no_sense_is_refused_by_name(write, text, told):
         read_keys(path)
     assert str(refused.value).startswith(f"{path}: ")
     assert SECRET not in str(refused.value)
+
+
+def test_tenants_that_only_look_alike_may_be_in_one_file(write):
+    front = table(name="acme", names_tenants=True) + table(
+        name="front", tenant="acme", key="y" * 20, names_tenants=True
+    )
+    others = table(name="acme-prod", key="x" * 20) + table(name="others/prod", key="z" * 20)
+    assert [key.tenant for key in read_keys(write(front + others))] == ["acme", "acme", "acme-prod", "others/prod"]
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused_by_name(tmp_path):

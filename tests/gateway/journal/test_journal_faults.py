@@ -241,6 +241,62 @@ def test_what_no_driver_should_raise_ends_no_thread(tmp_path, answered, monkeypa
     assert asyncio.run(go()) == (False, True, 2, 0)
 
 
+def test_a_database_that_fails_is_asked_no_more_often_because_rows_come(tmp_path, answered, monkeypatch):
+    opened, write = sqlite.SQLiteStore.open, sqlite.SQLiteStore.write
+    tries = []
+
+    def failing(*_):
+        tries.append(time.monotonic())
+        raise sqlite3.OperationalError("unable to open database file")
+
+    async def go():
+        kept = journal(str(tmp_path / "j.db"))
+        monkeypatch.setattr(sqlite.SQLiteStore, "open", failing)
+        monkeypatch.setattr(sqlite.SQLiteStore, "write", failing)
+        start = time.monotonic()
+        for i in range(300):
+            kept.finished(answered(i))
+            await asyncio.sleep(0.002)
+        took = time.monotonic() - start
+        assert not kept.healthy
+        monkeypatch.setattr(sqlite.SQLiteStore, "open", opened)
+        monkeypatch.setattr(sqlite.SQLiteStore, "write", write)
+        made = len(tries)
+        await until(lambda: kept.healthy and not kept.queued)
+        await kept.close()
+        return kept, made, took
+
+    kept, made, took = asyncio.run(go())
+    assert 1 < made <= 7 + took  # after 50, 100, 200, 400 and 800 ms, then once a second
+    assert (kept.committed, kept.lost) == (300, 0)
+
+
+def test_strict_keeps_nobody_waiting_for_the_next_try(tmp_path, answered, monkeypatch):
+    hangs, told = threading.Event(), threading.Event()
+
+    def failing(*_):
+        hangs.set()
+        assert told.wait(30)
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(sqlite.SQLiteStore, "write", failing)
+    for name in ("FIRST_RETRY", "LAST_RETRY", "STUCK"):
+        monkeypatch.setattr(sys.modules["soonest.gateway.journal.journal"], name, 60.0)
+
+    async def go():
+        kept = journal(str(tmp_path / "j.db"), strict=True)
+        promises = [kept.finished(answered(0))]
+        await asyncio.to_thread(hangs.wait, 30)
+        promises += [kept.finished(answered(i)) for i in (1, 2)]  # while nobody knows yet that it fails
+        assert not any(promise.done() for promise in promises)
+        told.set()
+        said = await asyncio.wait_for(asyncio.gather(*promises), 20)
+        await kept.close(0)
+        return said, kept.lost
+
+    assert asyncio.run(go()) == ([False] * 3, 3)
+
+
 def test_a_commit_that_hangs_withholds_no_answer_for_long(tmp_path, answered, monkeypatch):
     write, told = sqlite.SQLiteStore.write, threading.Event()
 

@@ -35,10 +35,10 @@ def test_probes_wait_twice_as_long_each_time_up_to_the_longest():
 def test_a_probe_that_is_well_closes_it_and_forgets():
     breaker = Breaker(limit=2, first=1)
     breaker.failed(0)
-    breaker.failed(0)
+    breaker.looked(0, well=False)
     breaker.probed(1, well=False)
     breaker.probed(3, well=True)
-    assert (breaker.open, breaker.failures, breaker.wait(3)) == (False, 0, math.inf)
+    assert (breaker.open, breaker.failures, breaker.missed, breaker.wait(3)) == (False, 0, 0, math.inf)
     breaker.failed(4)
     breaker.failed(4)
     assert breaker.wait(4) == 1
@@ -53,9 +53,12 @@ def test_late_news_change_nothing():
     assert breaker.wait(1) == 0
 
 
-@given(st.lists(st.sampled_from(["failed", "succeeded", "bad probe", "good probe"])), st.integers(1, 4))
+EVENTS = ["failed", "succeeded", "bad look", "good look", "bad probe", "good probe"]
+
+
+@given(st.lists(st.sampled_from(EVENTS)), st.integers(1, 4))
 def test_it_is_open_only_after_enough_failures(events, limit):
-    breaker, row = Breaker(limit=limit), 0
+    breaker, row, looks, opened = Breaker(limit=limit), 0, 0, False
     for now, event in enumerate(events):
         was = breaker.open
         if event == "failed":
@@ -63,9 +66,13 @@ def test_it_is_open_only_after_enough_failures(events, limit):
             row += 1
         elif event == "succeeded":
             breaker.succeeded()
-            row = row if was else 0
+            row, looks = (row, looks) if was else (0, 0)
+        elif event in {"bad look", "good look"}:
+            breaker.looked(now, well=event == "good look")
+            looks = 0 if event == "good look" else looks + 1
         else:
             breaker.probed(now, well=event == "good probe")
-            row = 0 if event == "good probe" else row
-        assert breaker.open == (row >= limit)
+            row, looks, opened = (0, 0, False) if event == "good probe" else (row, looks, opened)
+        opened = opened or row + looks >= limit
+        assert breaker.open == opened
         assert (breaker.wait(now) < math.inf) == breaker.open

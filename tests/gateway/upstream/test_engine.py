@@ -70,7 +70,7 @@ def test_a_server_that_ends_an_answer_for_the_next_request_is_not_asked_again_wh
 
     backend = asyncio.run(run())
     assert backend.engine.dialect is DIALECTS["llamacpp-python"]
-    assert (backend.place.limit, backend.engine.breaker.failures) == (1, 0)
+    assert (backend.place.limit, backend.engine.breaker.missed) == (1, 0)
     assert [path for path, _, _ in asked] == ["/v1/models", "/health", "/health", "/health"]
 
 
@@ -91,7 +91,7 @@ def test_a_server_that_ends_an_answer_for_the_next_request_is_not_asked_again_wh
 def test_llama_cpp_tells_its_slots_beside_its_metrics(metrics, props, state):
     routes = {"/v1/models": {"data": [{"owned_by": "llamacpp"}]}, "/metrics": metrics, "/props": props, "/health": "ok"}
     engine = looked(routes)
-    assert (engine.last, engine.breaker.failures) == (state, 0)
+    assert (engine.last, engine.breaker.missed) == (state, 0)
 
 
 def test_an_engine_is_known_by_its_metrics():
@@ -103,7 +103,7 @@ def test_an_engine_is_known_by_its_metrics():
 def test_anything_else_is_openais_and_well(models):
     engine = looked({"/v1/models": models})
     assert engine.dialect is DIALECTS["openai"]
-    assert (engine.last, engine.breaker.failures) == (None, 0)
+    assert (engine.last, engine.breaker.missed) == (None, 0)
 
 
 def test_what_one_is_told_is_not_asked():
@@ -155,6 +155,22 @@ def test_an_engine_that_vanishes_is_taken_out_and_taken_back():
         return (await answered(engine))[0].status
 
     assert talk(conversation) == 200
+
+
+def test_looks_that_fail_now_and_then_leave_it_in_and_looks_that_are_well_forgive_no_request():
+    async def conversation(engine, fake):
+        for _ in range(5):
+            for fault in ("status:503", "status:503", ""):
+                fake.fault = fault
+                await engine.look()
+            assert (engine.healthy, engine.breaker.missed) == (True, 0)
+        for fault in ("status:503", "", "status:503", "", "status:503"):
+            assert engine.healthy
+            fake.fault = fault
+            await (answered(engine) if fault else engine.look())
+        return engine.healthy
+
+    assert not talk(conversation)
 
 
 @pytest.mark.parametrize("fault", ["refuse", "status:503"])

@@ -8,7 +8,10 @@ from soonest.cli.flags import option
 
 SERVER, ORDER = "Server", "Order"
 
-Port = Annotated[int, option("Port to listen on; 0 takes a free one, and the ready line says which.", SERVER, "--port")]
+Port = Annotated[
+    int,
+    option("Port to listen on; 0 takes a free one, and the ready line says which.", SERVER, "--port", min=0, max=65535),
+]
 OverdueAfter = Annotated[
     float | None,
     option("Seconds after which a waiting request enters the overdue lane; off unless set.", ORDER, "--overdue-after"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from soonest.gateway.access.errors import KeysError
+from soonest.gateway.access.tenants import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +111,23 @@ def _check_together(path: Path, keys: tuple[Key, ...]) -> None:
             raise KeysError(
                 f"{path}: [[key]] {number}: weight differs from [[key]] {first}, of the same tenant {key.tenant!r};"
                 " a tenant has one weight"
+            )
+    _check_tenants(path, keys)
+
+
+def _check_tenants(path: Path, keys: tuple[Key, ...]) -> None:
+    """No key's tenant may be one that callers come to by the names they send."""
+    fronts = {f"{key.tenant}/": number for number, key in enumerate(keys, start=1) if key.names_tenants}
+    for number, key in enumerate(keys, start=1):
+        if key.tenant == OTHER:
+            raise KeysError(
+                f"{path}: [[key]] {number}: tenant {OTHER!r} is that of all whose names found no place;"
+                " give the key another tenant"
+            )
+        if named := next((start for start in fronts if key.tenant.startswith(start)), ""):
+            raise KeysError(
+                f"{path}: [[key]] {number}: tenant {key.tenant!r} begins with {named!r}, as those do that [[key]]"
+                f" {fronts[named]} names; give the key another tenant"
             )
 
 

@@ -159,19 +159,23 @@ class Journal:
     def _work(self) -> None:
         """The thread: gather, commit, and again."""
         group = _Group()
-        retry = FIRST_RETRY
+        retry, retry_at = FIRST_RETRY, 0.0
         while True:
             item: Item | None = None
             with contextlib.suppress(queue.Empty):
-                item = self._queue.get(timeout=retry if self.failure else None)
+                item = self._queue.get(timeout=max(0.0, retry_at - time.monotonic()) if self.failure else None)
                 self._take(group, item)
+            if item is not None and time.monotonic() < retry_at:  # a database that fails is asked no sooner for a row
+                self._backlog = len(group.rows)
+                _tell(group, committed=False)
+                continue
             if self._window and self._closing is None and not self.failure:
                 time.sleep(self._window)
             for _ in range(self._queue.qsize()):
                 self._take(group, self._queue.get())
             self._backlog = len(group.rows)
             well = self._commit(group)
-            retry = FIRST_RETRY if well else min(2 * retry, LAST_RETRY)
+            retry, retry_at = (FIRST_RETRY, 0.0) if well else (min(2 * retry, LAST_RETRY), time.monotonic() + retry)
             self._backlog = len(group.rows)
             if group.stop and (well or time.monotonic() > (self._closing or 0.0)):
                 break
@@ -215,8 +219,7 @@ class Journal:
         if well and self.failure:
             LOGGER.warning("journal %s: works again; %d rows were lost so far", self.name, self.lost)
             self.failure = ""
-        _resolve(group.futures, committed=well)
-        group.futures = []
+        _tell(group, committed=well)
         return well
 
     def _commit_singly(self, group: _Group) -> bool:
@@ -281,8 +284,9 @@ class _Group:
         self.ended = set()
 
 
-def _resolve(futures: list[asyncio.Future[bool]], *, committed: bool) -> None:
-    """Tell those who wait, each loop once; a loop that is closed has nobody who waits."""
+def _tell(group: _Group, *, committed: bool) -> None:
+    """Tell those who wait for a group; a loop that is closed has nobody who waits."""
+    futures, group.futures = group.futures, []
     if futures:
         with contextlib.suppress(RuntimeError):
             futures[0].get_loop().call_soon_threadsafe(_set, futures, committed)

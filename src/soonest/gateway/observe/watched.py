@@ -51,4 +51,5 @@ def watch(metrics: Metrics, gateway: Gateway) -> None:
 def counted(gateway: Gateway, *, running: bool) -> Mapping[str, float]:
     """Requests that run, or that wait, by model."""
     held = ((life.prompt.model, life.ticket.place) for life in gateway.lives if life.ticket is not None)
-    return Counter(model for model, place in held if (place is not None) is running) or {"": 0}
+    counts = Counter(gateway.label(model) for model, place in held if (place is not None) is running)
+    return counts or {gateway.label(""): 0}

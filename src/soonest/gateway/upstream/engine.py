@@ -85,8 +85,8 @@ class Engine:
             return None
         await self.detect()
         state = await self.state()
-        if state is None and not await self.probe():
-            breaker.failed(self._clock())
+        well = state is not None or await self.probe()
+        breaker.looked(self._clock(), well=well)
         return state
 
     async def request(

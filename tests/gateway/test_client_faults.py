@@ -62,6 +62,26 @@ def test_a_client_that_leaves_the_queue_never_reaches_the_engine():
         assert fake.engine.requests[CHAT] == 2
 
 
+def test_who_waits_when_the_gateway_ends_is_told_so():
+    with fake_engine(step_ms=20, slots=1) as fake, running(fake.url, in_flight=1) as gateway:
+        with connection(gateway.url, chat(10_000, stream=True)):
+            until(lambda: fake.seen()["running"] == 1)
+            with connection(gateway.url, chat(2)) as waiting:
+                until(lambda: gateway.call(lambda: len(gateway.gateway.dispatcher.queue)) == 1)
+
+                def end():
+                    gateway.gateway.draining = True
+                    for life in gateway.gateway.lives:
+                        if life.ticket.place is None:
+                            gateway.gateway.turns.give_up(life.ticket)
+
+                gateway.call(end)
+                said = waiting.recv(1000)
+        assert said.startswith(b"HTTP/1.1 503")
+        assert b"the gateway is stopping" in said
+        until(gateway.idle)
+
+
 @pytest.mark.parametrize("path", [CHAT, "/v1/echo"])
 def test_a_request_that_the_server_itself_ends_takes_all_with_it(path):
     """As a server does that waits for nobody at its end."""

@@ -98,6 +98,17 @@ def test_it_learns_anew_when_the_world_has_changed(refit):
     assert np.corrcoef([f.expected for f in made], truth)[0, 1] > 0.8
 
 
+def test_a_refit_leaves_no_request_behind_that_has_ended():
+    """It asks the serving predictor once more about answers from before that one served."""
+    online = Online(Conformal(History().fit(*templates(500, 1))), refit="inline", every=50, window=400)
+    old = online.base
+    for prompt, count in zip(*templates(600, 2, swapped=True), strict=True):
+        online.predict([prompt])
+        online.update(prompt, count)
+    assert online.base is not old
+    assert not online.base._open._values
+
+
 def test_a_refit_that_is_worse_is_not_taken():
     """The number in the prompt tells the answer; a base that cannot read it, once refitted, could only do worse."""
     online = Online(Known(), refit="inline", every=100)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY, Counter, Histogram
 from starlette.datastructures import Headers
+from vllm import envs
 
 from soonest.core import Prompt
 from soonest.engines.vllm.forecasts import FIELD
@@ -71,7 +71,7 @@ class FrontEnd:
         arguments = getattr(getattr(scope.get("app"), "state", None), "args", None)
         options = Options.read(getattr(arguments, "additional_config", None))
         self._usage_comes = bool(getattr(arguments, "enable_force_include_usage", False))
-        if keys := [key for key in getattr(arguments, "api_key", None) or [os.environ.get("VLLM_API_KEY")] if key]:
+        if keys := [key for key in getattr(arguments, "api_key", None) or [envs.VLLM_API_KEY] if key]:
             from vllm.entrypoints.serve.middleware import authenticate  # noqa: PLC0415 - only where there are any
 
             self._keys = authenticate.AuthenticationMiddleware(self.app, keys)

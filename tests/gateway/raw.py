@@ -20,8 +20,11 @@ class Said:
 
 
 @contextlib.contextmanager
-def engine(*parts, reset=False):
-    """An engine that answers each POST with these parts, some time apart, and then ends or resets the connection."""
+def engine(*parts, reset=False, then=None):
+    """An engine that answers each POST with these parts, some time apart, and then ends or resets the connection.
+
+    `then`: the parts of all but the first.
+    """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self):
@@ -36,7 +39,7 @@ def engine(*parts, reset=False):
                         self.wfile.write(NOT_FOUND)
                         continue
                     said.asked += 1
-                    for part in parts:
+                    for part in parts if then is None or said.asked == 1 else then:
                         self.wfile.write(part)
                         time.sleep(0.1)
                     if reset:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 from tests.gateway.clients import CHAT, chat, until
@@ -16,6 +17,8 @@ EVENT = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n
 LAST = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 LARGE = 16 << 20
+BODY = json.dumps(chat(2, stream=True)).encode()
+STREAMED = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(BODY), BODY)
 
 
 def asked(url, **more):
@@ -70,12 +73,9 @@ def test_a_client_that_leaves_with_the_last_event_had_its_answer(tmp_path, stric
     """As OpenAI's client does, while the engine has not ended its body yet."""
     parts = (STREAM + b"\r\n" + chunk(EVENT), chunk(EVENT + LAST + DONE), b"", b"", b"", chunk(b""))
     kept = {"journal": journal(str(tmp_path / "j.db"), strict=strict)}
-    raw = json.dumps(chat(2, stream=True)).encode()
     with engine(*parts) as slow, running(slow.url, parts=kept) as gateway:
         with connect(gateway.url) as leaving:
-            leaving.sendall(
-                b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(raw), raw)
-            )
+            leaving.sendall(STREAMED)
             said = b""
             while DONE not in said:
                 said += leaving.recv(1 << 16)
@@ -83,6 +83,23 @@ def test_a_client_that_leaves_with_the_last_event_had_its_answer(tmp_path, stric
         assert success(gateway) == {"stop": 1}
     (row,) = read_journal(tmp_path / "j.db")
     assert (row.outcome, row.finish_reason, row.output_tokens) == ("finished", "stop", 3)
+
+
+def test_the_next_request_on_a_connection_is_its_own_though_the_last_one_s_engine_has_not_ended(monkeypatch):
+    monkeypatch.setattr("soonest.gateway.life.relay.REST", 0.3)
+    first = (STREAM + b"\r\n" + chunk(EVENT + LAST + DONE), *[b""] * 10)
+    second = (STREAM + b"\r\n" + chunk(EVENT), *[chunk(EVENT)] * 300)
+    with engine(*first, then=second) as slow, running(slow.url, in_flight=2) as gateway:
+        with connect(gateway.url) as client:
+            client.sendall(STREAMED)
+            said = b""
+            while not said.endswith(chunk(b"")):
+                said += client.recv(1 << 16)
+            client.sendall(STREAMED)
+            until(lambda: slow.asked == 2)
+            time.sleep(0.6)  # the first one's rest is over
+        until(lambda: success(gateway) == {"stop": 1, "abort": 1})
+        until(gateway.idle)
 
 
 def test_an_engine_that_never_ends_its_body_holds_nothing_once_the_answer_is_over(monkeypatch):

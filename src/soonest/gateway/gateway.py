@@ -71,7 +71,6 @@ class Gateway:
         self.metrics, self.lines, self.journal, self.traces, self.savings = metrics, lines, journal, traces, savings
         self.restarts = restarts
         self.live = Live(self) if settings.ui else None
-        self.strict = journal is not None and journal.strict
         check(settings, policy)
         gate = settings.mode == "gate"
         learns = gate and settings.in_flight is None

@@ -228,12 +228,21 @@ def test_calls_that_serve_one_request_share_its_id_and_are_each_answered(serve, 
         serve.delete("fan")
 
 
-@pytest.mark.parametrize("kwargs", [{"predictor": "/nowhere/forecasts"}, {"forecast_budget": 0}])
-def test_what_cannot_be_is_logged_and_keeps_no_request_waiting(deployed, caplog, kwargs):
+@pytest.mark.parametrize(
+    ("router", "kwargs", "said"),
+    [
+        ("Router", {"predictor": "/nowhere/forecasts"}, "/nowhere/forecasts"),
+        ("Router", {"forecast_budget": 0}, "got 0"),
+        ("Router", {"predictors": "a"}, "no argument predictors"),
+        ("prefix.PrefixRouter", {"predictors": "a"}, "prefixes cannot be looked up"),
+    ],
+)
+def test_what_cannot_be_is_logged_and_keeps_no_request_waiting(deployed, caplog, router, kwargs, said):
     with caplog.at_level(logging.ERROR, "ray.serve.soonest"):
-        handle = deployed(1, **kwargs)
-        assert handle.remote(body("1", 0, 5)).result(timeout_s=WAIT)[1]["id"] == "1"
-    assert [str(*kwargs.values()) in record.getMessage() for record in caplog.records] == [True]
+        handle = deployed(1, router=f"soonest.engines.ray.{router}", **kwargs)
+        for name in "12":
+            assert handle.remote(body(name, 0, 5)).result(timeout_s=WAIT)[1]["id"] == name
+    assert [said in record.getMessage() for record in caplog.records] == [True]
     settled(handle)
 
 

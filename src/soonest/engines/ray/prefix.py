@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ray.exceptions import RayError
-
 # not by its public path, which loads only where vLLM is
 from ray.llm._internal.serve.routing_policies.prefix_aware.prefix_aware_router import PrefixCacheAffinityRouter
 
@@ -33,7 +31,8 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
     def initialize_state(self, predictor: str | None = None, forecast_budget: float = 0.05, **prefixes: Any) -> None:
         """From `request_router_kwargs`: as `Router`, and `prefixes` as Ray's router takes them."""
         Router.initialize_state(self, predictor, forecast_budget)
-        PrefixCacheAffinityRouter.initialize_state(self, **{"do_eviction": True, **prefixes})
+        with self._going_on():
+            PrefixCacheAffinityRouter.initialize_state(self, **{"do_eviction": True, **prefixes})
 
     async def choose_replicas(
         self, candidate_replicas: list[RunningReplica], pending_request: PendingRequest | None = None
@@ -41,7 +40,7 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
         """As `Router`, with the replica that has the beginning before the others."""
         near, choosing = self._near(candidate_replicas, pending_request), self.choosing(pending_request)
         ranked = self.ranked(near, choosing)
-        with self._going_on(Exception):  # a request whose choice raises would wait for ever
+        with self._going_on():
             best = await self._having(near, ranked, pending_request, choosing)
             if best is not None:
                 ranked = [best, *(replica for replica in ranked if replica is not best)]
@@ -76,26 +75,29 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Some were added or lost."""
-        with self._going_on(RayError):  # the tree comes last there
+        with self._going_on():  # the tree comes last there
             super().update_replicas(replicas)
 
     def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
         """One is lost, before Ray has told so."""
-        with self._going_on(RayError):  # as above
+        with self._going_on():  # as above
             super().on_replica_actor_died(replica_id)
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
         """Remember where the prompt went."""
         if self._extract_text_from_request(pending_request):
-            with self._going_on(RayError):
+            with self._going_on():
                 super().on_request_routed(pending_request, replica_id, result)
 
     @contextmanager
-    def _going_on(self, fault: type[Exception]) -> Iterator[None]:
-        """Without Ray's tree of prompts, where that fails: it is an actor, which may be lost."""
+    def _going_on(self) -> Iterator[None]:
+        """Without Ray's tree of prompts, where that fails: it is an actor, which may be lost.
+
+        A request whose choice raises would wait for ever, and so would all where the router does not begin.
+        """
         try:
             yield
-        except fault as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self.warn("prefixes cannot be looked up; replicas are chosen without them", error)
 
     def _extract_text_from_request(self, pending_request: PendingRequest) -> str:

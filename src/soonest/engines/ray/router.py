@@ -49,10 +49,14 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
     nobody of an error here, and keep every call waiting.
     """
 
-    def initialize_state(self, predictor: str | None = None, forecast_budget: float = BUDGET) -> None:
+    def initialize_state(
+        self, predictor: str | None = None, forecast_budget: float = BUDGET, **unknown: object
+    ) -> None:
         """From `request_router_kwargs`: a predictor's folder, and seconds that a forecast may take."""
         known = None
         try:
+            if unknown:
+                raise PredictorError(f"no argument {', '.join(unknown)}: there are predictor and forecast_budget")  # noqa: TRY301
             if not forecast_budget > 0:
                 raise PredictorError(f"forecast_budget must be seconds > 0, got {forecast_budget}")  # noqa: TRY301
             known = None if predictor is None else Predictor.from_pretrained(predictor)

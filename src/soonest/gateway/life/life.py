@@ -166,11 +166,18 @@ class Life(Asked):
             pass
         self.leave()
 
+    def over(self) -> None:
+        """The client has its whole answer, and may ask again on the same connection."""
+        self._unwatch()
+        self.let_go()
+        self.gateway.lives.discard(self)
+
     def _unwatch(self) -> None:
         """What the client does now changes nothing any more."""
         self._task = None
         if self._connection is not None:
             self._connection.tell(None)
+            self._connection = None  # from now on it may tell another request
         elif self._watching is not None:
             self._watching.cancel()
 

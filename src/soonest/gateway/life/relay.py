@@ -127,7 +127,7 @@ class Relay:
         tail += await self._ended(events, broken)
         await life.write(tail, more=False)
         if not response.content.at_eof():
-            life.let_go()
+            life.over()
             with suppress(*BROKEN):  # what comes after the answer's end is none of it
                 async with asyncio.timeout(REST):
                     await response.content.readany()  # so that its connection can be used again

@@ -80,6 +80,10 @@ def test_a_flag_that_would_be_ignored_is_refused_with_what_to_do(soonest, words,
         (["--policy", "fcfs,shortest@noise(-1)"], "sigma must lie in"),
         (["--predictions", "calls.jsonl", "--lengths", "calls.jsonl"], "need one predicted class"),
         (["--policy", "fcfs,nonsense"], "no policy 'nonsense'"),
+        (["--repetitions", "0"], "at least one repetition"),
+        (["--replicas", "0"], "engines must lie in 1..1024, got 0"),
+        (["--gateways", "0"], "gateways must lie in 1..1024, got 0"),
+        (["--speedup", "0"], "speedup must be a finite number > 0"),
         (["--replicas", "2", "--speeds", "1"], "give one speed an engine: 2, got 1"),
         (["--replicas", "2", "--speeds", "1,fast"], "--speeds takes numbers between commas"),
         (["--replicas", "2", "--router", "prefix_affinity", "--trace", "calls.jsonl"], "or with tenants"),
@@ -116,6 +120,17 @@ def test_a_flag_that_means_something_is_taken(soonest, tmp_path, words):
     code, out, _ = soonest(*words, "-n", "40", "-r", "1", "--rate", "1")
     assert code == 0
     assert "| fcfs" in out
+
+
+@pytest.mark.parametrize(("speedup", "arrivals"), [(1, "replay"), (3, "replay"), (3, "poisson")])
+def test_a_part_of_a_trace_is_as_many_times_as_fast_as_it_was(soonest, tmp_path, speedup, arrivals):
+    """Its own rate, which is half of the whole trace's, and not that one."""
+    words = ("--speedup", speedup, "-n", 100, "-r", 1, "-p", "fcfs", "--arrivals", arrivals)
+    assert soonest(*words, "--json", tmp_path / "a.json")[0] == 0
+    (run,) = json.loads((tmp_path / "a.json").read_text())["runs"]
+    rate = sample().rate if arrivals == "poisson" else sample().head(100).rate
+    assert run["request_rate"] == pytest.approx(speedup * rate, rel=0.3 if arrivals == "poisson" else 1e-9)
+    assert sample().head(100).rate < 0.6 * sample().rate
 
 
 def test_a_pipe_is_told_how_far_it_is_and_seldom(soonest, monkeypatch):

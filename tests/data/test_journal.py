@@ -133,6 +133,12 @@ def test_a_journal_without_prompts_says_how_to_keep_them():
         examples_of([answered()])
 
 
+def test_a_model_that_is_not_in_the_journal_is_told_which_are():
+    rows = [answered(model="a", prompt="{}"), answered(model="b")]
+    with pytest.raises(JournalError, match="no request for the model 'c' among the journal's 2; it has: a, b"):
+        examples_of(rows, "c")
+
+
 def test_a_row_s_forecast_is_the_one_that_was_made():
     made = Forecast.hint(3.0, 20.0, 90.0)
     assert answered(known=True, low=3.0, expected=20.0, high=90.0).forecast() == made

@@ -5,6 +5,11 @@ from tests.engines.servers import serving
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 HELLO = [{"role": "user", "content": "one two three"}]
+TAKEN = [
+    "conversation", "chat_template", "tokenize", "padding", "truncation", "max_length", "return_tensors", "return_dict",
+    "return_assistant_tokens_mask", "tokenizer_kwargs", "sanitize_control_tokens",
+]  # fmt: skip
+"""What the tokenizer takes for itself; the others reach the template."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,15 @@ def test_odd_messages_are_refused(server, messages):
     answer = httpx.post(f"{server}/v1/chat/completions", json={"model": "small", "messages": messages})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"].startswith("messages")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/tokenize"])
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_a_template_is_filled_in_by_is_no_variable_of_it(server, path, name):
+    """A prompt that is padded to any length takes as much memory."""
+    asked = {"model": "small", "messages": HELLO, "chat_template_kwargs": {name: "max_length"}}
+    answer = httpx.post(f"{server}{path}", json=asked)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "chat_template_kwargs")
 
 
 def test_a_forced_tool_call_is_refused(client):

@@ -55,16 +55,18 @@ def prompts(
     from functools import partial
 
     from soonest.cli.forecasts.flags import check_share
+    from soonest.cli.forecasts.measuring import tell_if_learned
     from soonest.data.examples import guess_columns, read_examples
     from soonest.studies.live import Asked, loaded
 
     typer.echo(f"{path}: {guess_columns(path)}", err=True)
     examples = read_examples(path, model=model, cut=cut)
+    train = None
     if share is not None:
         check_share(share)
-        examples = examples.split((1 - share, share), seed)[1]
-    for folder in named.values():
-        loaded(folder)
+        train, examples = examples.split((1 - share, share), seed)
+    for name, folder in named.items():
+        tell_if_learned(name, loaded(folder).card_, path, train)
     return Asked(examples, {name: partial(loaded, folder) for name, folder in named.items()})
 
 

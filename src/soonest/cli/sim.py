@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from soonest.data import Trace
 
+T = TypeVar("T")
 POLICIES = ["fcfs,shortest@classes,response_ratio(shortest)@classes,a_max@classes,a_min@classes,shortest@oracle"]
 BY_PREDICTOR = (
     "fcfs,shortest@predictor,response_ratio(shortest)@predictor,a_max@predictor,a_min@predictor,shortest@oracle"
@@ -108,7 +109,8 @@ def sim(
             journal, since, until, requests, model, {"trace": trace != "sample", "lengths": lengths, "prompts": prompts}
         )
         policy = [replay.policies] if policy == POLICIES else policy
-        slots, engines, memory = slots or replay.slots, engines or replay.engines, memory or replay.memory
+        own = (slots, replay.slots), (engines, replay.engines), (memory, replay.memory)
+        slots, engines, memory = (given_or(*pair) for pair in own)
         overdue_after = replay.overdue_after if overdue_after is None else overdue_after
         overdue_every = replay.overdue_every if overdue_every is None else overdue_every
         weights = replay.weights if weights is None else weights
@@ -148,14 +150,14 @@ def sim(
     }
     check_together(trace, given, compared)
     _tell_of_the_sample(trace == "sample" and rules == "vllm" and replay is None, slots, memory)
-    calls = named_trace(trace, format, model, cache_dir) if replay is None else replay.trace
+    calls = faster(named_trace(trace, format, model, cache_dir) if replay is None else replay.trace, speedup)
     options = Options(
         rules=machines.rules(rules, slots, token_budget, memory, block_size, timeout, watermark, clear),
         step_time=machines.step_time(step_time or "h100-8b") if replay is None or step_time else asked.fitted(replay),
-        engines=engines or 1,
+        engines=given_or(engines, 1),
         speeds=machines.speeds(speeds),
         router=router,
-        gateways=gateways or 1,
+        gateways=given_or(gateways, 1),
         seed=seed,
         overdue_after=overdue_after,
         overdue_every=8 if overdue_every is None else overdue_every,
@@ -170,7 +172,7 @@ def sim(
         None if lengths is None else _read(lengths, model=model),
         1.0 if burstiness is None else burstiness,
         None if predictions is None else _read(predictions),
-        repetitions or (4 if replay is None else 1),
+        given_or(repetitions, 4 if replay is None else 1),
         seed,
         backend,
         None if prompts is None else asked.prompts(prompts, model, test_share, cut, seed, named),
@@ -182,7 +184,7 @@ def sim(
         scenario,
         compared,
         list(dict.fromkeys(load)),
-        rate if speedup is None else calls.rate * speedup,
+        calls.rate if speedup is not None and arrivals != "replay" else rate,
         numbers(goodput, ":", "--goodput") or None,
     )
     with cluster(ray) as shared:
@@ -200,6 +202,18 @@ def sim(
     if csv is not None:
         results.write_runs(csv, comparison)
     results.show(comparison, kept, shown, replay, began, plot, html)
+
+
+def faster(trace: Trace, speedup: float | None) -> Trace:
+    """The trace at its own times, or so many times as fast."""
+    from soonest.data import replayed
+
+    return trace if speedup is None else trace.at(replayed(trace, speedup=speedup))
+
+
+def given_or(given: T | None, otherwise: T) -> T:
+    """What a flag says, be it 0, else this."""
+    return otherwise if given is None else given
 
 
 def _check_outputs(json: Path | None, csv: Path | None, plot: Path | None, html: Path | None) -> None:

@@ -81,6 +81,17 @@ def test_measuring_the_held_out_share_again_prints_the_same_table(soonest, answe
     assert len(rows[0]) > 15
 
 
+def test_a_share_that_is_not_the_one_held_out_says_so(soonest, answers, tmp_path):
+    more = tmp_path / "more.jsonl"
+    more.write_text("\n".join(answers.read_text().replace("talk", "other talk").splitlines()[:80]))
+    soonest("fit", answers, more, "-c", "output_tokens=n", "-p", "history", "-o", tmp_path / "both")
+    said = "learned from 224 answers, a file of this name among them, but this share and seed leave 160"
+    words = (tmp_path / "both", answers, "-c", "output_tokens=n", "--test-share", "0.2")
+    assert said in soonest("eval", *words)[2]
+    soonest("fit", answers, "-c", "output_tokens=n", "-p", "history", "-o", tmp_path / "one")
+    assert "learned from" not in soonest("eval", tmp_path / "one", *words[1:])[2]
+
+
 def test_folders_and_words_stand_side_by_side_as_json_and_as_a_plot(soonest, answers, folder, tmp_path):
     code, out, err = soonest(
         "eval", folder, "constant", answers, "-c", "output_tokens=n", "--json", "--plot", tmp_path / "curve.png"
@@ -169,6 +180,8 @@ def test_stdin_holds_one_prompt_or_bodies_of_requests(soonest, folder, tmp_path)
     rows = [json.loads(line) for line in soonest("predict", folder, "--json", stdin=bodies)[1].splitlines()]
     assert [row["prompt"] for row in rows] == [0, 1]
     assert rows[0]["high"] > 7 >= rows[1]["high"]
+    odd = json.dumps({**body, "messages": [{"role": "user", "content": "a\u2028b"}]}, ensure_ascii=False)
+    assert json.loads(soonest("predict", folder, "--json", "--show-text", stdin=odd)[1])["text"] == "a\u2028b"
     whole = soonest("predict", folder, "--json", "--show-text", stdin='{"not": "a body"}\nsecond line\n')[1]
     assert json.loads(whole)["text"] == '{"not": "a body"}\nsecond line'
     (tmp_path / "two.txt").write_text("first\n\nsecond\n")
@@ -198,6 +211,8 @@ def test_an_unknown_forecast_says_so(soonest, tmp_path):
             ["fit", "answers.jsonl", "-o", "made", "-p", "constant", "-c", "output_tokens=n", "-n", "1"],
             "cannot split 1",
         ),
+        (["fit", "--journal", "none.db", "-o", "made", "--cut", "9"], "--cut is for files"),
+        (["fit", "--journal", "none.db", "-o", "made", "-n", "0"], "limit must be at least 1"),
         (["eval", "constant", "answers.jsonl", "--plot", "x.svg"], "name it .png"),
         (["eval", "constant", "answers.jsonl", "--html", "x.png"], "name it .html"),
         (["eval", "constant", "answers.jsonl", "--html", "nowhere/x.html"], "there is no folder nowhere"),

@@ -99,8 +99,8 @@ def _assessed(name: str, predictor: Predictor, train: Examples | None, test: Exa
         measuring.fitted(predictor, name, train)
     training = measuring.training_of(predictor.card_)
     card = predictor.card_
-    if train is None and card is not None and file.name in card.data.split(", "):
-        measuring.say(f"{name}: learned from a file of this name: measure what was held out with --test-share")
+    if not is_words(name):
+        measuring.tell_if_learned(name, card, file, train)
     if training is None and train is None:
         measuring.say(f"{name}: its card does not say what lengths it learned from; classes are those of this file")
     return measuring.measured(predictor, test, training or Training.of((train or test).tokens))

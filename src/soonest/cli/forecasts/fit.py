@@ -46,6 +46,8 @@ def fit(
     files = files or []
     if not files and journal is None:
         raise PredictorError("give a FILE of prompts and lengths, or --journal")
+    if not files and cut is not None:
+        raise PredictorError("--cut is for files: a journal knows which answers were cut")
     _check_folder(out)
     made = make(predictor)
     if ray is not None:

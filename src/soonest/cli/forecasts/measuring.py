@@ -77,11 +77,29 @@ def read_by(
 def read_told(url: str, model: str | None, limit: int | None) -> Examples:
     """The prompts of a journal, the newest `limit` of them, with the lengths of their answers."""
     from soonest.core.errors import without_password
+    from soonest.data.examples.reading import check_bounds
     from soonest.data.journal import examples_of, read_journal
 
+    check_bounds(limit, None)
     part = examples_of(read_journal(url, last=limit), model)
     _say_found(without_password(url), part)
     return part
+
+
+def tell_if_learned(name: str, card: Card | None, file: Path, train: Examples | None) -> None:
+    """Say where a folder may have learned what it is asked: it was fitted on a file of this name.
+
+    Not so on the answers held out, with the same share and seed, of the same answers: `train` are the others.
+    """
+    if card is None or file.name not in card.data.split(", "):
+        return
+    if train is None:
+        say(f"{name}: learned from a file of this name: measure what was held out with --test-share")
+    elif card.examples != len(train):
+        say(
+            f"{name}: learned from {card.examples:,} answers, a file of this name among them, but this share and seed "
+            f"leave {len(train):,}: these are not the answers that `soonest fit` held out, and it may know some"
+        )
 
 
 def _say_found(name: str, part: Examples) -> None:

@@ -91,7 +91,7 @@ def _stdin() -> Iterator[Prompt]:
     if sys.stdin.isatty():
         raise PredictorError("give a prompt as TEXT, with --file, or on stdin")
     text = sys.stdin.buffer.read().decode(errors="replace")
-    rows = text.strip().splitlines()
+    rows = text.strip().split("\n")  # JSON may hold other ends of lines
     if rows and _is_body(rows[0]):
         yield from (Prompt.from_body(body) for _, body in lines(Path("stdin"), iter(rows)))
     else:

@@ -37,8 +37,10 @@ def file_of(url: str) -> Path:
 NEEDS_EXTRA: Final = "a journal in PostgreSQL needs an extra: pip install 'soonest[postgres]'"
 
 
-def server(url: str) -> Engine:
+def server(url: str, statement_seconds: float = STATEMENT_SECONDS) -> Engine:
     """A server to talk to, from one thread; it gives up after seconds rather than hang.
+
+    A statement has so many; 0: as long as it takes.
 
     Raises:
         JournalError: the extra is not installed, or the URL is none.
@@ -52,7 +54,7 @@ def server(url: str) -> Engine:
     rest = url.partition("://")[2]
     arguments: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
-        "options": f"-c statement_timeout={1000 * STATEMENT_SECONDS} -c lock_timeout={1000 * STATEMENT_SECONDS}",
+        "options": f"-c statement_timeout={1000 * statement_seconds:.0f} -c lock_timeout={1000 * STATEMENT_SECONDS}",
         "tcp_user_timeout": 1000 * STATEMENT_SECONDS,
         "application_name": "soonest",
     }

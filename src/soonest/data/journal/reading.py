@@ -89,7 +89,7 @@ def _file(url: str) -> Iterator[Ask]:
 
 @contextmanager
 def _server(url: str) -> Iterator[Ask]:
-    engine = server(url)
+    engine = server(url, statement_seconds=0)  # a journal may be long
     from sqlalchemy import text  # noqa: PLC0415 - only where a server is named
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 

@@ -54,9 +54,12 @@ def examples_of(rows: Sequence[Row], model: str | None = None) -> Examples:
     """Prompts with the lengths of their answers, where prompts were kept; what a limit or a client ended is censored.
 
     Raises:
-        JournalError: no row has a prompt and an answer.
+        JournalError: no row has a prompt and an answer, or none is of this model.
     """
     chosen = [row for row in rows if model in {None, row.model}]
+    if rows and not chosen:
+        met = ", ".join(sorted({row.model for row in rows}))
+        raise JournalError(f"no request for the model {model!r} among the journal's {len(rows):,}; it has: {met}")
     found = list(_examples(chosen))
     if not found:
         raise JournalError(

@@ -97,7 +97,8 @@ class Api:
         self.draining = True
         soon = asyncio.get_running_loop().time() + LAST_SECONDS
         for waiting in self._reading:
-            waiting.reschedule(soon)
+            if not waiting.expired():
+                waiting.reschedule(soon)
 
     async def read(self, receive: Receive) -> dict[str, Any]:
         """The body of a request, which must come in time.

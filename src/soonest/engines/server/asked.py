@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from soonest.core import Prompt
@@ -23,6 +24,8 @@ MOST_ANSWERS = 256
 """Prompts times choices: each is a job of its own."""
 COMPLETION_TOKENS = 16
 """Of a completion that names no limit, as OpenAI's API has it; a chat then goes on to the end of the context."""
+VARIABLES = frozenset({"tools", "documents", "add_generation_prompt", "continue_final_message"})
+"""What `apply_chat_template` names and hands on to the template."""
 REFUSED = (
     "logprobs",
     "top_logprobs",
@@ -128,7 +131,7 @@ def conversation(body: Body, model: Model) -> list[int]:
     if not model.tokenizer.chat_template:
         raise bad("this model has no chat template: use /v1/completions", "messages")
     more = body.get("chat_template_kwargs") or {}
-    if not isinstance(more, dict) or more.keys() & {"tokenize", "return_dict", "conversation", "chat_template"}:
+    if not isinstance(more, dict) or (more and more.keys() & _not_for_clients(model.tokenizer)):
         raise bad("chat_template_kwargs must be an object of the template's own variables", "chat_template_kwargs")
     going_on = fields.flag(body, "continue_final_message")
     settings = {
@@ -143,6 +146,11 @@ def conversation(body: Body, model: Model) -> list[int]:
     except Exception as error:  # a template is a program of the model's, and may raise anything
         raise bad(f"the chat template refuses these messages: {error}", "messages") from error
     return list(ids)
+
+
+def _not_for_clients(tokenizer: Any) -> frozenset[str]:
+    """What it takes for itself: a padded prompt, for one, may be as long as memory goes."""
+    return frozenset(signature(tokenizer.apply_chat_template).parameters) - VARIABLES
 
 
 def _turn(message: object, index: int) -> dict[str, Any]:

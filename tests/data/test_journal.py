@@ -135,7 +135,9 @@ def test_a_journal_without_prompts_says_how_to_keep_them():
 
 def test_a_model_that_is_not_in_the_journal_is_told_which_are():
     rows = [answered(model="a", prompt="{}"), answered(model="b")]
-    with pytest.raises(JournalError, match="no request for the model 'c' among the journal's 2; it has: a, b"):
+    with pytest.raises(
+        JournalError, match="no request for the model 'c' among the 2 that were read; they are for: a, b"
+    ):
         examples_of(rows, "c")
 
 

@@ -103,8 +103,8 @@ def test_the_next_request_on_a_connection_is_its_own_though_the_last_one_s_engin
 
 
 def test_an_engine_that_never_ends_its_body_holds_nothing_once_the_answer_is_over(monkeypatch):
-    monkeypatch.setattr("soonest.gateway.life.relay.REST", 0.05)
-    parts = (STREAM + b"\r\n" + chunk(EVENT + LAST + DONE), *[b""] * 50)
+    monkeypatch.setattr("soonest.gateway.life.relay.REST", 8.0)
+    parts = (STREAM + b"\r\n" + chunk(EVENT + LAST + DONE), *[b""] * 80)
     with engine(*parts) as endless, running(endless.url, in_flight=1) as gateway:
         assert asked(gateway.url).endswith(chunk(b""))
         until(gateway.idle, 4)

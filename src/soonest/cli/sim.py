@@ -206,9 +206,14 @@ def sim(
 
 def faster(trace: Trace, speedup: float | None) -> Trace:
     """The trace at its own times, or so many times as fast."""
+    from soonest.core import SimulationError
     from soonest.data import replayed
 
-    return trace if speedup is None else trace.at(replayed(trace, speedup=speedup))
+    if speedup is None:
+        return trace
+    if not trace.has_arrivals or trace.rate == float("inf"):
+        raise SimulationError("--speedup is of a trace's own times, and this one has none: give --load or --rate")
+    return trace.at(replayed(trace, speedup=speedup))
 
 
 def given_or(given: T | None, otherwise: T) -> T:

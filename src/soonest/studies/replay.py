@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,8 +159,17 @@ class Replay:
         return float(np.mean([row.finished - row.arrival for row, _ in calls_of(self.rows, self.model)]))
 
     def check(self, runs: Iterable[Run]) -> Check | None:
-        """How well the simulator repeats what happened; `None` where the journal's own policy was not simulated."""
-        own = [run for run in runs if (run.arm.policy, run.arm.forecast) == (self.policy, FORECAST)]
+        """How well the simulator repeats what happened; `None` where the journal's own policy was not simulated.
+
+        Or not at its own pace: what came faster than it really did is not what happened.
+        """
+        own = [
+            run
+            for run in runs
+            if (run.arm.policy, run.arm.forecast) == (self.policy, FORECAST)
+            and run.load is None
+            and math.isclose(run.rate, self.trace.rate, rel_tol=0.01)
+        ]
         means = [run.summary["mean_e2el_ms"] for run in own]
         known = [mean for mean in means if mean is not None]
         return Check(self.policy, float(np.mean(known)) / 1e3, self.mean_jct) if known else None

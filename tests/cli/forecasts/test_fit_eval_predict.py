@@ -85,11 +85,12 @@ def test_a_share_that_is_not_the_one_held_out_says_so(soonest, answers, tmp_path
     more = tmp_path / "more.jsonl"
     more.write_text("\n".join(answers.read_text().replace("talk", "other talk").splitlines()[:80]))
     soonest("fit", answers, more, "-c", "output_tokens=n", "-p", "history", "-o", tmp_path / "both")
-    said = "learned from 224 answers, a file of this name among them, but this share and seed leave 160"
+    said = "learned from a file of this name, but not from the answers that this share and seed leave"
     words = (tmp_path / "both", answers, "-c", "output_tokens=n", "--test-share", "0.2")
     assert said in soonest("eval", *words)[2]
     soonest("fit", answers, "-c", "output_tokens=n", "-p", "history", "-o", tmp_path / "one")
     assert "learned from" not in soonest("eval", tmp_path / "one", *words[1:])[2]
+    assert said in soonest("eval", tmp_path / "one", *words[1:], "--seed", "1")[2]
 
 
 def test_folders_and_words_stand_side_by_side_as_json_and_as_a_plot(soonest, answers, folder, tmp_path):

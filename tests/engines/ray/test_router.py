@@ -234,7 +234,8 @@ def test_calls_that_serve_one_request_share_its_id_and_are_each_answered(serve, 
         ("Router", {"predictor": "/nowhere/forecasts"}, "/nowhere/forecasts"),
         ("Router", {"forecast_budget": 0}, "got 0"),
         ("Router", {"predictors": "a"}, "no argument predictors"),
-        ("prefix.PrefixRouter", {"predictors": "a"}, "prefixes cannot be looked up"),
+        ("prefix.PrefixRouter", {"predictors": "a"}, "no argument predictors"),
+        ("prefix.PrefixRouter", {"tree_actor": "none"}, "prefixes cannot be looked up"),
     ],
 )
 def test_what_cannot_be_is_logged_and_keeps_no_request_waiting(deployed, caplog, router, kwargs, said):

@@ -8,7 +8,7 @@ pytest.importorskip("transformers")
 
 from tests.predict.encoder.made import TINY, agreement, answers  # noqa: E402
 
-from soonest.core import PredictorError, Prompt  # noqa: E402 - where PyTorch is there
+from soonest.core import Message, PredictorError, Prompt  # noqa: E402 - where PyTorch is there
 from soonest.predict.encoder import Encoder, checkpoint, fitting, train  # noqa: E402
 
 
@@ -190,17 +190,27 @@ def test_training_that_diverges_is_an_error_that_says_what_to_do():
 
 
 def test_what_is_of_one_conversation_is_never_both_learned_from_and_held_out():
-    groups = [f"conversation {i // 7}" for i in range(400)]
+    groups = [(f"conversation {i // 7}", i // 7) for i in range(400)]
     learned, held = fitting.split(groups, 0.2, 0)
     assert sorted([*learned, *held]) == list(range(400))
     assert {groups[i] for i in learned}.isdisjoint(groups[i] for i in held)
     assert 0.15 < len(held) / 400 < 0.25
 
 
+def test_calls_of_one_dialogue_without_a_name_stay_together():
+    first = [f"Tell me of river {i // 5}." for i in range(200)]
+    later = ["", "go on", "go on", "and then?", f"the end of {7}"]
+    turns = [[Message("user", text), *[Message("user", later[i % 5])] * (i % 5 > 0)] for i, text in enumerate(first)]
+    groups = fitting.groups_of([Prompt(tuple(some)) for some in turns])
+    assert len(set(groups)) == 40
+    learned, held = fitting.split(groups, 0.2, 0)
+    assert {first[i] for i in learned}.isdisjoint(first[i] for i in held)
+
+
 def test_units_come_from_the_training_split_alone():
     prompts, tokens = answers(n=200)
     encoder = Encoder(**{**TINY, "task": "multiclass", "epochs": 1}).fit(prompts, tokens)
-    learned, _ = fitting.split([p.text for p in prompts], 0.2, 0)
+    learned, _ = fitting.split(fitting.groups_of(prompts), 0.2, 0)
     assert encoder.task_.cuts == pytest.approx(np.percentile(np.array(tokens)[learned], [25, 50, 75, 99]))
 
 

@@ -98,9 +98,7 @@ def _assessed(name: str, predictor: Predictor, train: Examples | None, test: Exa
     if train is not None and is_words(name):
         measuring.fitted(predictor, name, train)
     training = measuring.training_of(predictor.card_)
-    card = predictor.card_
-    if not is_words(name):
-        measuring.tell_if_learned(name, card, file, train)
+    measuring.tell_if_learned(name, predictor.card_, file, train)
     if training is None and train is None:
         measuring.say(f"{name}: its card does not say what lengths it learned from; classes are those of this file")
     return measuring.measured(predictor, test, training or Training.of((train or test).tokens))

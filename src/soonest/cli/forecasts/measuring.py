@@ -87,18 +87,20 @@ def read_told(url: str, model: str | None, limit: int | None) -> Examples:
 
 
 def tell_if_learned(name: str, card: Card | None, file: Path, train: Examples | None) -> None:
-    """Say where a folder may have learned what it is asked: it was fitted on a file of this name.
+    """Say where a predictor may have learned what it is asked: it was fitted on a file of this name.
 
-    Not so on the answers held out, with the same share and seed, of the same answers: `train` are the others.
+    Not so on what is held out by the same share and seed of the same answers: `train` are the others.
     """
+    from soonest.report.forecasts import Training
+
     if card is None or file.name not in card.data.split(", "):
         return
     if train is None:
         say(f"{name}: learned from a file of this name: measure what was held out with --test-share")
-    elif card.examples != len(train):
+    elif card.examples != len(train) or training_of(card) not in (None, Training.of(train.tokens)):
         say(
-            f"{name}: learned from {card.examples:,} answers, a file of this name among them, but this share and seed "
-            f"leave {len(train):,}: these are not the answers that `soonest fit` held out, and it may know some"
+            f"{name}: learned from a file of this name, but not from the answers that this share and seed leave: what "
+            "is held out here is not what `soonest fit` held out, and it may know some"
         )
 
 

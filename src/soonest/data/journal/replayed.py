@@ -59,7 +59,9 @@ def examples_of(rows: Sequence[Row], model: str | None = None) -> Examples:
     chosen = [row for row in rows if model in {None, row.model}]
     if rows and not chosen:
         met = ", ".join(sorted({row.model for row in rows}))
-        raise JournalError(f"no request for the model {model!r} among the journal's {len(rows):,}; it has: {met}")
+        raise JournalError(
+            f"no request for the model {model!r} among the {len(rows):,} that were read; they are for: {met}"
+        )
     found = list(_examples(chosen))
     if not found:
         raise JournalError(

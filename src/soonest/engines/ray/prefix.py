@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
+
+from ray.exceptions import RayError
 
 # not by its public path, which loads only where vLLM is
 from ray.llm._internal.serve.routing_policies.prefix_aware.prefix_aware_router import PrefixCacheAffinityRouter
 
 from soonest.engines.ray.asked import Asked
-from soonest.engines.ray.router import Choosing, Router
+from soonest.engines.ray.router import BUDGET, Choosing, Router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ray.serve.request_router import PendingRequest, ReplicaID, RunningReplica
 
+LOST: Final = (RayError, AttributeError)
+"""What its tree says when it is gone, or never was."""
 WORTH: Final = 2.0
 """A replica that has the beginning comes first while it has at most so many times the fewest requests and tokens."""
 
@@ -28,10 +33,12 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
     `PrefixCacheAffinityRouter`; without `do_eviction`, which is on here unless given, that would be never.
     """
 
-    def initialize_state(self, predictor: str | None = None, forecast_budget: float = 0.05, **prefixes: Any) -> None:
+    def initialize_state(self, predictor: str | None = None, forecast_budget: float = BUDGET, **prefixes: Any) -> None:
         """From `request_router_kwargs`: as `Router`, and `prefixes` as Ray's router takes them."""
-        Router.initialize_state(self, predictor, forecast_budget)
-        with self._going_on():
+        known = signature(PrefixCacheAffinityRouter.initialize_state).parameters
+        unknown = {name: prefixes.pop(name) for name in [*prefixes] if name not in known}
+        Router.initialize_state(self, predictor, forecast_budget, **unknown)
+        with self._going_on(Exception):  # all would wait for ever where the router does not begin
             PrefixCacheAffinityRouter.initialize_state(self, **{"do_eviction": True, **prefixes})
 
     async def choose_replicas(
@@ -40,7 +47,7 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
         """As `Router`, with the replica that has the beginning before the others."""
         near, choosing = self._near(candidate_replicas, pending_request), self.choosing(pending_request)
         ranked = self.ranked(near, choosing)
-        with self._going_on():
+        with self._going_on(Exception):  # a request whose choice raises would wait for ever
             best = await self._having(near, ranked, pending_request, choosing)
             if best is not None:
                 ranked = [best, *(replica for replica in ranked if replica is not best)]
@@ -75,29 +82,26 @@ class PrefixRouter(Router, PrefixCacheAffinityRouter):  # type: ignore[misc] # a
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Some were added or lost."""
-        with self._going_on():  # the tree comes last there
+        with self._going_on(*LOST):  # the tree comes last there
             super().update_replicas(replicas)
 
     def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
         """One is lost, before Ray has told so."""
-        with self._going_on():  # as above
+        with self._going_on(*LOST):  # as above
             super().on_replica_actor_died(replica_id)
 
     def on_request_routed(self, pending_request: PendingRequest, replica_id: ReplicaID, result: Any) -> None:
         """Remember where the prompt went."""
         if self._extract_text_from_request(pending_request):
-            with self._going_on():
+            with self._going_on(*LOST):
                 super().on_request_routed(pending_request, replica_id, result)
 
     @contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """Without Ray's tree of prompts, where that fails: it is an actor, which may be lost.
-
-        A request whose choice raises would wait for ever, and so would all where the router does not begin.
-        """
+    def _going_on(self, *faults: type[Exception]) -> Iterator[None]:
+        """Without Ray's tree of prompts, where that fails: it is an actor, which may be lost."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - as above
+        except faults as error:
             self.warn("prefixes cannot be looked up; replicas are chosen without them", error)
 
     def _extract_text_from_request(self, pending_request: PendingRequest) -> str:

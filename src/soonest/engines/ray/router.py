@@ -54,9 +54,9 @@ class Router(LocalityMixin, MultiplexMixin, RequestRouter):  # type: ignore[misc
     ) -> None:
         """From `request_router_kwargs`: a predictor's folder, and seconds that a forecast may take."""
         known = None
+        if unknown:
+            log.error("a request router has no argument %s; it is passed over", ", ".join(unknown))
         try:
-            if unknown:
-                raise PredictorError(f"no argument {', '.join(unknown)}: there are predictor and forecast_budget")  # noqa: TRY301
             if not forecast_budget > 0:
                 raise PredictorError(f"forecast_budget must be seconds > 0, got {forecast_budget}")  # noqa: TRY301
             known = None if predictor is None else Predictor.from_pretrained(predictor)

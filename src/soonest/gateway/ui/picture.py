@@ -52,8 +52,9 @@ def picture(gateway: Gateway, live: Live) -> Said:
 def _listed(gateway: Gateway, live: Live, here: Crowd, now: float) -> list[Said]:
     """The first in line, those that run longest, and the newest of those that are over."""
     number = {name: i for i, name in enumerate(gateway.backends)}
-    oldest = nsmallest(MOST_ROWS, here.running, key=lambda life: life.arrival)
-    at = [(life, life.ticket.place) for life in oldest if life.ticket is not None]
+    known = [(life, life.ticket) for life in here.running if life.ticket is not None]
+    oldest = nsmallest(MOST_ROWS, known, key=lambda one: one[1].started)
+    at = [(life, ticket.place) for life, ticket in oldest]
     return [
         *(rows.waiting(life, wait, now) for life, wait in here.line),
         *(rows.running(life, now, number[place.name]) for life, place in at if place is not None),

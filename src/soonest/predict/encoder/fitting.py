@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from soonest.core import PredictorError
+from soonest.data.examples import group_of
 from soonest.predict.encoder.checkpoint import Checkpoint
 from soonest.predict.encoder.model import Network, exported
 from soonest.predict.encoder.reading import Reader, numbers_of, text_of
@@ -37,7 +38,7 @@ LEAST_HELD: Final = 2
 def fitted(encoder: Encoder, prompts: Sequence[Prompt], counts: Sequence[int]) -> tuple[Task, Learned]:
     """The task with its units, and the network, learned from answers of so many tokens."""
     tokens = np.asarray(counts, dtype=np.float64)
-    learned, held = split([p.conversation or p.text for p in prompts], encoder.held, encoder.seed)
+    learned, held = split(groups_of(prompts), encoder.held, encoder.seed)
     task = encoder.new_task()
     task.learn(tokens[learned])
     models = tuple(sorted({prompts[i].model for i in learned})) if encoder.by_model else ()
@@ -58,7 +59,14 @@ def fitted(encoder: Encoder, prompts: Sequence[Prompt], counts: Sequence[int]) -
     return task, Learned(found.config, found.pad, length, models, found.tokenizer, onnx, weights, tuple(history))
 
 
-def split(groups: Sequence[str], share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def groups_of(prompts: Sequence[Prompt]) -> list[tuple[str, int]]:
+    """What belongs together, by `group_of`, and before its number a text, by which `split` sorts."""
+    first: dict[int, str] = {}
+    numbers = map(group_of, prompts)
+    return [(first.setdefault(n, p.conversation or p.text), n) for n, p in zip(numbers, prompts, strict=True)]
+
+
+def split(groups: Sequence[tuple[str, int]], share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Places to learn from and places held out, about `share` of all; what is of one group stays together.
 
     Where there are too few groups to hold any out, all are learned from and held out alike.

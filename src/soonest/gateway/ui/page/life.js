@@ -14,6 +14,7 @@ dialog.addEventListener("close", () => (key = null));
 
 export async function open(asked, secret) {
   [key, ended] = [asked, false];
+  clear();
   await look(secret);
 }
 
@@ -21,10 +22,15 @@ export async function open(asked, secret) {
 export function forget() {
   key = null;
   dialog.close();
+  clear();
+}
+
+function clear() {
   for (const id of ["title", "state", "bar", "spans", "events", "facts"]) {
     document.getElementById(`life-${id}`).replaceChildren();
   }
   document.getElementById("life-bar").setAttribute("aria-label", "Its time");
+  say("life-title", "Request");
 }
 
 // The gateway was started anew: it knows nothing of what was before.

@@ -107,7 +107,7 @@ at("forget").addEventListener("click", () => {
 at("pause").addEventListener("click", () => {
   paused = !paused;
   at("pause").setAttribute("aria-pressed", String(paused));
-  if (picture !== null) status("live", paused ? "Paused" : "Live");
+  if (at("status").dataset.state === "live" && !picture.draining) status("live", paused ? "Paused" : "Live");
   if (!paused) draw();
 });
 

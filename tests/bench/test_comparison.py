@@ -9,7 +9,7 @@ import time
 
 import pytest
 from tests.gateway.clients import CHAT, chat, until
-from tests.gateway.raw import connect
+from tests.gateway.raw import connect, post
 
 from soonest.bench import Answer, Comparison, Contender, Endpoint, Load, Plan, Ran
 from soonest.bench.printing import flat, oracle_gains, oracle_shares, remarks, report
@@ -192,12 +192,11 @@ def test_an_engine_that_others_use_marks_the_run(fake, asking):
 
 def test_interrupted_between_two_runs_it_keeps_those_that_ended(fake, asking):
     engine = fake(slots=4, step_ms=5)
-    raw = json.dumps(chat(100_000)).encode()
-    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(raw))
+    long = post(CHAT, json.dumps(chat(100_000)).encode())
 
     async def run(other):
         def now_others_use_it(_):
-            other.sendall(head + raw)
+            other.sendall(long)
             until(lambda: engine.seen()["running"] == 1)
 
         contender = Contender("a", Endpoint(engine.url, "fake"))

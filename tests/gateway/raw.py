@@ -78,6 +78,11 @@ def connect(url, *, buffer=0):
     return made
 
 
+def post(path, body):
+    """A request with this body, as it goes over the wire."""
+    return b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
+
+
 def answer(url, head, body=b""):
     """All that comes back for these bytes until the connection ends; `head` without its last empty line."""
     with connect(url) as made:

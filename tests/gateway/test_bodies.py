@@ -8,7 +8,7 @@ import aiohttp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fakes.engine import running as fake_engine
-from tests.gateway.clients import CHAT, ask, until
+from tests.gateway.clients import CHAT, ask
 from tests.gateway.running import running
 
 from soonest.core import Forecast
@@ -128,7 +128,7 @@ def test_a_stream_is_the_same_however_it_is_cut_on_the_way():
 
         law()
         runner.run(session.close())
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def without_ids(raw):

@@ -14,16 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fakes.engine import running as fake_engine
 from tests.gateway.clients import CHAT, ask, asking, chat, error_of, run, until
-from tests.gateway.raw import connect
+from tests.gateway.raw import connect, post
 from tests.gateway.running import running
 
 
 def connection(url, body, path=CHAT):
     """A socket on which a request was just sent."""
-    host = urllib.parse.urlsplit(url)
-    raw = json.dumps(body).encode()
-    made = socket.create_connection((host.hostname, host.port), timeout=10)
-    made.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(raw)) + raw)
+    made = connect(url)
+    made.sendall(post(path, json.dumps(body).encode()))
     return made
 
 
@@ -175,7 +173,7 @@ def test_a_malformed_body_is_a_400_or_the_engine_s_to_judge(body):
         if status == 400:
             assert error_of(said)["message"]
         assert time.monotonic() - started < 10
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 JSON = st.recursive(
@@ -205,7 +203,7 @@ def test_whatever_stands_in_the_fields_the_gateway_answers_and_holds_nothing():
         fuzz()
         loop.run_until_complete(session.close())
         loop.close()
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 async def _session():

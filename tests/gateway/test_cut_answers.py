@@ -6,7 +6,7 @@ import time
 
 import pytest
 from tests.gateway.clients import CHAT, chat, until
-from tests.gateway.raw import answer, chunk, connect, engine
+from tests.gateway.raw import answer, chunk, connect, engine, post
 from tests.gateway.running import running
 
 from soonest.data.journal import read_journal
@@ -17,8 +17,7 @@ EVENT = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n
 LAST = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 LARGE = 16 << 20
-BODY = json.dumps(chat(2, stream=True)).encode()
-STREAMED = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(BODY), BODY)
+STREAMED = post(CHAT, json.dumps(chat(2, stream=True)).encode())
 
 
 def asked(url, **more):
@@ -115,8 +114,7 @@ def test_an_engine_that_never_ends_its_body_holds_nothing_once_the_answer_is_ove
 @pytest.mark.parametrize(("status", "counted"), [(400, "refused"), (503, "error")])
 def test_a_client_that_does_not_fetch_an_error_holds_no_place(status, counted, capfd):
     head = b"HTTP/1.1 %d X\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n" % (status, LARGE)
-    raw = json.dumps(chat(2)).encode()
-    request = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(raw), raw)
+    request = post(CHAT, json.dumps(chat(2)).encode())
     with engine(head + b" " * LARGE) as wordy, running(wordy.url, in_flight=1) as gateway:
         with connect(gateway.url, buffer=4096) as slow:
             slow.sendall(2 * request)  # the second answer waits behind the first

@@ -35,7 +35,7 @@ def test_with_no_engine_a_client_is_told_when_to_come_again():
         assert status == 503
         assert int(headers["retry-after"]) >= 1
         assert error_of(body)["type"] == "ServiceUnavailableError"
-        until(gateway.idle)
+        assert gateway.idle()
         assert [probed(gateway, path) for path in ("/health", "/ready/gateway", "/ready")] == [200, 200, 503]
         gateway.call(lambda: setattr(gateway.gateway, "draining", True))
         assert [probed(gateway, path) for path in ("/health", "/ready/gateway", "/ready")] == [200, 503, 503]
@@ -49,7 +49,7 @@ def test_another_engine_takes_over_what_was_not_answered(fault, stream):
         answers = asking(*[chat(3, stream=stream)] * 8, url=gateway.url)
         assert [status for status, _, _ in answers] == [200] * 8
         assert good.seen()["finished"] == 8
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 @pytest.mark.parametrize("fault", ["refuse", "die:0"])
@@ -59,7 +59,7 @@ def test_one_engine_alone_that_gives_no_answer_is_a_502(fault):
         assert status == 502
         assert "retry-after" in headers
         assert error_of(body)["code"] == 502
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 503])
@@ -70,7 +70,7 @@ def test_an_engine_s_own_errors_pass_through_untouched(status):
         assert through[0] == direct[0] == status
         assert through[2] == direct[2]
         assert through[1].get("retry-after") == direct[1].get("retry-after")
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -91,7 +91,7 @@ def test_a_stream_that_breaks_off_ends_with_an_error_the_client_can_read():
         told = events(body)
         assert 3 <= len(told) <= 7
         assert told[-1]["error"]["code"] == 502
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_an_error_within_a_stream_passes_and_is_no_answer():
@@ -99,7 +99,7 @@ def test_an_error_within_a_stream_passes_and_is_no_answer():
         ((_, _, body),) = asking(chat(20, "error:3", stream=True), url=gateway.url)
         assert any("error" in event for event in events(body) if isinstance(event, dict))
         assert gateway.call(lambda: gateway.gateway.dispatcher.queue.mean_tokens) == 128
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_garbage_passes_as_it_came():
@@ -108,7 +108,7 @@ def test_garbage_passes_as_it_came():
         (through,) = asking(chat(20, "garbage:3", stream=True), url=gateway.url)
         assert through[0] == 200
         assert through[2].count(b"data: ") >= direct[2].count(b"data: ") - 1
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 @pytest.mark.parametrize("fault", ["slow:0.05", "split:7", "split:1", "crlf", "vanish"])
@@ -121,7 +121,7 @@ def test_odd_ways_to_send_change_nothing(fault):
             assert told[-1] == b"data: [DONE]"
             assert len(told) == len(events(body.replace(b"\r", b"")))
             assert all(event["choices"] for event in events(body.replace(b"\r", b""))[:-1])
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_an_engine_that_says_nothing_is_given_up():
@@ -146,7 +146,7 @@ def test_an_engine_that_goes_is_taken_out_and_comes_back():
         fake.up()
         until(lambda: gateway.call(lambda: gateway.gateway.up), 20)
         assert asking(chat(2), url=gateway.url)[0][0] == 200
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_who_waits_while_the_engine_is_away_is_served_when_it_is_back():
@@ -190,7 +190,7 @@ def test_every_other_path_is_passed_on():
         assert status == 200
         assert json.loads(body)["count"] > 0
         assert asking(b"{}", url=gateway.url, path="/v1/nothing?x=%2F")[0][0] == 404
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_an_engine_that_dies_in_the_middle_again_and_again_is_taken_out():

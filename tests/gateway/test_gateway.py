@@ -26,7 +26,7 @@ def test_an_answer_is_the_engine_s(stream):
         (through,) = asking(chat(stream=stream), url=gateway.url)
         assert through[0] == direct[0] == 200
         assert choices(through[2], stream=stream) == choices(direct[2], stream=stream)
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_usage_that_the_client_asked_for_is_not_dropped():
@@ -51,7 +51,7 @@ def test_short_forecasts_go_first_and_the_wait_is_told():
         waits = [float(headers["x-soonest-queue-ms"]) for _, headers, _ in answers]
         assert waits == sorted(waits, reverse=True)
         assert answers[3][1]["x-soonest-forecast"] == "40,40.0,40"
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_the_log_line_of_an_answer_has_its_status(written):

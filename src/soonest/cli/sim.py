@@ -111,9 +111,9 @@ def sim(
         policy = [replay.policies] if policy == POLICIES else policy
         own = (slots, replay.slots), (engines, replay.engines), (memory, replay.memory)
         slots, engines, memory = (given_or(*pair) for pair in own)
-        overdue_after = replay.overdue_after if overdue_after is None else overdue_after
-        overdue_every = replay.overdue_every if overdue_every is None else overdue_every
-        weights = replay.weights if weights is None else weights
+        overdue_after = given_or(overdue_after, replay.overdue_after)
+        overdue_every = given_or(overdue_every, replay.overdue_every)
+        weights = given_or(weights, replay.weights)
     elif trace == "sample" and rules == "vllm" and slots is memory is None:
         slots, memory = SMALL_ENGINE["slots"], SMALL_ENGINE["memory"]
     named = asked.predictors(predictor)
@@ -160,7 +160,7 @@ def sim(
         gateways=given_or(gateways, 1),
         seed=seed,
         overdue_after=overdue_after,
-        overdue_every=8 if overdue_every is None else overdue_every,
+        overdue_every=given_or(overdue_every, 8),
         weights=weights,
         prefix_blocks=prefix_blocks,
     )
@@ -170,7 +170,7 @@ def sim(
         arrivals,
         requests if replay is None else None,
         None if lengths is None else _read(lengths, model=model),
-        1.0 if burstiness is None else burstiness,
+        given_or(burstiness, 1.0),
         None if predictions is None else _read(predictions),
         given_or(repetitions, 4 if replay is None else 1),
         seed,

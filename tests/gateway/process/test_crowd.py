@@ -11,10 +11,10 @@ import urllib.request
 import pytest
 from tests.gateway.clients import CHAT, until
 from tests.gateway.process.served import serving
+from tests.gateway.raw import post
 
 WAITING = 10_000
 FILES = 20_000
-HEAD = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"tokens=%d%b"}]}'
 
 
@@ -51,10 +51,7 @@ def test_ten_thousand_wait_and_all_are_answered(engine):
 
         def sent(tokens, fault=b""):
             made = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
-            body = BODY % (tokens, fault)
-            made.sendall(
-                b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(body), body)
-            )
+            made.sendall(post(CHAT, BODY % (tokens, fault)))
             return made
 
         blocker = sent(1, b" fault=hang")

@@ -132,7 +132,7 @@ def test_in_priority_mode_the_engine_goes_by_our_rank(policy, order):
     settings = {"mode": "priority", "in_flight": None, "policy": policy}
     with fake_engine(slots=1, step_ms=10, priority=True) as fake, running(fake.url, **settings) as gateway:
         assert ended(fake, gateway, [20, 30, 10], [{}] * 3) == order
-        until(gateway.idle)
+        assert gateway.idle()
 
 
 def test_in_priority_mode_a_class_goes_before_any_rank_and_nobody_raises_their_own():
